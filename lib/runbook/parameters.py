@@ -1,0 +1,456 @@
+"""The params file of a target: a typed model, read from YAML, every problem told at once with its line.
+
+`params/<target>.yaml` describes one server. A target written `name@instance` reads `params/name.yaml` with `{instance}`
+filled in. Secrets stand there by reference only (see secrets.py).
+"""
+
+from __future__ import annotations
+
+import datetime as dt  # noqa: TC003 (pydantic reads the annotations at run time)
+import difflib
+import json
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from runbook.errors import ParametersError
+
+TARGET_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}(@[a-z0-9][a-z0-9-]{0,62})?", re.ASCII)
+SECRET_REFERENCE = re.compile(r"(env:[A-Za-z_][A-Za-z0-9_]*|file:.+|keyring:[^/]+/.+|prompt)")
+
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Percent = Annotated[float, Field(ge=0, le=100)]
+Port = Annotated[int, Field(ge=1, le=65_535)]
+SecretReference = Annotated[str, Field(pattern=SECRET_REFERENCE.pattern)]
+ServerPath = Annotated[str, Field(pattern=r"^/[^\0\n]*$")]
+
+
+class Model(BaseModel):
+    """Unknown settings are errors, and a read file does not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Pair(Model):
+    """A limit with its two steps: WARNING at `warning`, CRITICAL at `critical`."""
+
+    warning: float
+    critical: float
+
+
+class ConnectionSettings(Model):
+    """How to reach the server over SSH. `host` may be an alias of the operator's ~/.ssh/config."""
+
+    host: str = Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$")
+    user: str | None = None
+    port: Port | None = None
+    identity_file: str | None = None
+    ssh_config: str | None = None
+    known_hosts: str | None = None
+    hostname: str | None = None
+    sudo_password: SecretReference | None = None
+    connect_timeout_seconds: Seconds = 10
+    command_timeout_seconds: Seconds = 30
+    keepalive_seconds: Seconds = 15
+
+
+class WebSettings(Model):
+    """The public address, and how this machine reaches it when the public name does not resolve here."""
+
+    url: str = Field(pattern=r"^https?://[A-Za-z0-9.-]+(:\d+)?$")
+    connect_to: str | None = Field(default=None, pattern=r"^[A-Za-z0-9.:\[\]-]+:\d+$")
+    ca: str | None = None
+    front_page_contains: str = "<title>"
+    health_path: str = "/api/v1/health"
+    health_equals: dict[str, str] = {"status": "ok", "version": "v1"}
+    ready_path: str | None = "/api/v1/ready"
+    timeout_seconds: Seconds = 10
+    latency_milliseconds: Pair = Pair(warning=1000, critical=5000)
+    from_outside: bool = True
+
+    @property
+    def name(self) -> str:
+        """The host name in the URL."""
+        return self.url.split("://", 1)[1].rsplit(":", 1)[0] if self.url.count(":") > 1 else self.url.split("://", 1)[1]
+
+
+class SyntheticUser(Model):
+    """An account of its own with which the user's way through the application is walked."""
+
+    email: str
+    password: SecretReference
+    job_timeout_seconds: Seconds = 15
+    step_timeout_seconds: Seconds = 10
+    step_milliseconds: Pair = Pair(warning=2000, critical=8000)
+
+
+class Service(Model):
+    """A container that is expected: its name in the compose file, and what its loss means."""
+
+    name: str
+    container: str
+    image: str | None = None
+    critical: bool = True
+    well_tuned_health_check: str | None = None
+
+
+class StackSettings(Model):
+    """Where the Compose stack lives on the server."""
+
+    directory: ServerPath = "/opt/pazpaz"
+    compose_file: str = "docker-compose.prod.yml"
+    env_file: str = ".env.production"
+    project: str = "pazpaz"
+    services: tuple[Service, ...]
+    start_order: tuple[str, ...] = ()
+
+    def container(self, service: str) -> str:
+        """Given a service's name, return its container's. Raise KeyError for one that is not in the params file."""
+        return {item.name: item.container for item in self.services}[service]
+
+
+class PathExpectation(Model):
+    """A path on the server with what it must be."""
+
+    path: ServerPath
+    kind: Literal["file", "directory"] = "file"
+    mode: str | None = Field(default=None, pattern=r"^[0-7]{3,4}$")
+    owner: str | None = None
+    required: bool = True
+    why: str = ""
+
+
+class FirewallSettings(Model):
+    """What ufw must say and what may be open to the world."""
+
+    allowed_tcp_ports: tuple[Port, ...] = (22, 80, 443)
+    outside_probe_ports: tuple[Port, ...] = (22, 80, 443, 5432, 6379, 9000, 3310, 8000, 2375)
+    outside_connect: dict[int, str] = {}
+    enabled: bool = True
+
+
+class Certificate(Model):
+    """A certificate: where it lies, the key beside it, who serves it, and how many days must be left."""
+
+    name: str
+    kind: Literal["letsencrypt", "internal", "ca"]
+    path: ServerPath
+    key: ServerPath | None = None
+    chain: ServerPath | None = None
+    names: tuple[str, ...] = ()
+    served_by: Literal["https", "postgres", "tls"] | None = None
+    served_at: str | None = None
+    days_left: Pair = Pair(warning=21, critical=7)
+
+
+class CertificateSettings(Model):
+    """All certificates, and the timer that renews the public one."""
+
+    items: tuple[Certificate, ...] = ()
+    timer: str = "certbot.timer"
+    service: str = "certbot.service"
+    timer_overdue_hours: float = 26
+
+
+class DatabaseSettings(Model):
+    """The database in the stack; queries run in its container, as a read-only session."""
+
+    service: str = "db"
+    name: str = "pazpaz"
+    user: str = "pazpaz"
+    statement_timeout_seconds: Seconds = 15
+    expected_tables: tuple[str, ...] = ()
+    connections_percent: Pair = Pair(warning=80, critical=95)
+    long_query_seconds: Pair = Pair(warning=60, critical=600)
+    idle_in_transaction_seconds: Pair = Pair(warning=60, critical=600)
+    dead_rows_percent: Pair = Pair(warning=20, critical=50)
+    wraparound_percent: Pair = Pair(warning=50, critical=80)
+
+
+class BackupClass(Model):
+    """One class of things to back up: where its copies lie and how old the newest may be."""
+
+    name: str
+    kind: Literal["database", "configuration", "certificates", "uploads"]
+    sources: tuple[str, ...] = ()
+    directory: ServerPath | None = None
+    pattern: str = "*"
+    off_host: str | None = None
+    max_age_hours: float = 26
+    retention_days: int = 30
+    min_size_bytes: int = 1
+    importance: Literal["critical", "important"] = "critical"
+
+
+class BackupSettings(Model):
+    """The classes of backups. `verified_days`: how old a proof by reading may be."""
+
+    classes: tuple[BackupClass, ...] = ()
+    directory: ServerPath = "/opt/pazpaz/backups"
+    verified_days: float = 7
+    free_space_factor: float = 2.0
+
+
+class Limits(Model):
+    """Limits of resources. Percent of what there is, unless the name says a unit."""
+
+    disk_percent: Pair = Pair(warning=80, critical=92)
+    inode_percent: Pair = Pair(warning=80, critical=92)
+    memory_percent: Pair = Pair(warning=85, critical=95)
+    swap_percent: Pair = Pair(warning=50, critical=90)
+    load_per_cpu: Pair = Pair(warning=2, critical=5)
+    container_cpu_percent: Pair = Pair(warning=80, critical=150)
+    container_memory_percent: Pair = Pair(warning=80, critical=95)
+    container_restarts: Pair = Pair(warning=1, critical=5)
+    docker_reclaimable_gigabytes: Pair = Pair(warning=10, critical=40)
+    clock_skew_seconds: Pair = Pair(warning=2, critical=30)
+    http_5xx_percent: Pair = Pair(warning=1, critical=5)
+    log_errors_per_hour: Pair = Pair(warning=10, critical=500)
+    round_trip_milliseconds: Pair = Pair(warning=500, critical=3000)
+
+
+class KnownException(Model):
+    """A finding that is accepted until a date, and only while a functional probe of the same thing passes."""
+
+    check: str
+    subject: str
+    reason: str
+    expires: dt.date
+    requires: str | None = None
+
+
+class Contact(Model):
+    """Whom to call. Roles in the repo, persons in the owner's own file."""
+
+    role: str
+    name: str = ""
+    reach: str = ""
+
+
+class About(Model):
+    """The server's card: provider, review date, contacts."""
+
+    provider: str = ""
+    dns: str = ""
+    certificates_by: str = ""
+    deployed: dt.date | None = None
+    reviewed: dt.date | None = None
+    next_review: dt.date | None = None
+    contacts: tuple[Contact, ...] = ()
+
+
+class Parameters(Model):
+    """Everything the runbook knows of a target."""
+
+    target: str
+    purpose: str
+    environment: Literal["sandbox", "staging", "production"]
+    about: About = About()
+    connection: ConnectionSettings
+    web: WebSettings
+    synthetic: SyntheticUser | None = None
+    depth: Literal["quick", "full"] = "quick"
+    stack: StackSettings
+    locations: tuple[PathExpectation, ...] = ()
+    firewall: FirewallSettings = FirewallSettings()
+    certificates: CertificateSettings = CertificateSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    backup: BackupSettings = BackupSettings()
+    limits: Limits = Limits()
+    known_exceptions: tuple[KnownException, ...] = ()
+
+    @field_validator("target")
+    @classmethod
+    def _plain_name(cls, value: str) -> str:
+        if not TARGET_NAME.fullmatch(value):
+            raise ValueError("a target is named by lower-case letters, digits, dots, dashes and underscores")
+        return value
+
+
+def project_root() -> Path:
+    """Return the folder that holds `notebooks/`, `params/` and `outputs/`.
+
+    RUNBOOK_ROOT overrides it; else it is the folder two above this package (the checkout it is installed from).
+    """
+    override = os.environ.get("RUNBOOK_ROOT")
+    return Path(override) if override else Path(__file__).resolve().parents[2]
+
+
+def sandbox_home() -> Path:
+    """Return the folder with the state of practice servers, one folder each."""
+    override = os.environ.get("RUNBOOK_SANDBOX_HOME")
+    if override:
+        return Path(override)
+    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(state) / "runbook" / "sandbox"
+
+
+def targets(directory: Path | None = None) -> list[str]:
+    """Return the names of the targets that have a params file."""
+    folder = directory or project_root() / "params"
+    return sorted(
+        path.name.removesuffix(".yaml") for path in folder.glob("*.yaml") if not path.name.endswith(".example.yaml")
+    )
+
+
+def load(target: str, directory: Path | None = None) -> Parameters:
+    """Given a target (`name` or `name@instance`), return its parameters.
+
+    Raises ParametersError with every problem at once: no such file, malformed YAML, unknown or ill-typed settings.
+    """
+    folder = directory or project_root() / "params"
+    if not isinstance(target, str) or not TARGET_NAME.fullmatch(target):
+        shown = repr(target)[:80]
+        raise ParametersError(
+            f"target {shown}", ["not a target's name (lower-case letters, digits, dots, dashes, underscores; `name` or `name@instance`)"],
+            remedy=f"one of: {', '.join(targets(folder)) or 'none yet: copy params/production.example.yaml'}",
+        )  # fmt: skip
+    name, _, instance = target.partition("@")
+    path = folder / f"{name}.yaml"
+    if not path.is_file():
+        near = difflib.get_close_matches(name, targets(folder), n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise ParametersError(
+            f"target {target!r}", [f"there is no params file {path.name} in {folder}"],
+            remedy=f"{hint}Known targets: {', '.join(targets(folder)) or 'none'}. To add one, copy params/production.example.yaml to params/{name}.yaml",
+        )  # fmt: skip
+    return read(path, target=target, instance=instance or name)
+
+
+def read(path: Path, *, target: str, instance: str) -> Parameters:
+    """Given a params file, return its parameters; raise ParametersError with all problems and their lines."""
+    from ruamel.yaml import YAML  # noqa: PLC0415 (200 ms that `--help` should not wait for)
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError  # noqa: PLC0415 (as above)
+
+    try:
+        document = YAML(typ="rt").load(path.read_text(encoding="utf-8"))
+    except MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise ParametersError(
+            str(path), [f"{where}not valid YAML: {error.problem}"], remedy="mend this line; indent with spaces"
+        ) from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise ParametersError(
+            str(path), [f"not valid YAML: {error}"], remedy="mend the file or copy it anew from the example"
+        ) from None
+    except OSError as error:
+        raise ParametersError(
+            str(path), [f"cannot be read: {error.strerror}"], remedy="check the file's permissions"
+        ) from None
+    if not isinstance(document, dict):
+        raise ParametersError(
+            str(path),
+            ["line 1: the file must hold settings (`name: value` lines)"],
+            remedy="copy params/production.example.yaml",
+        )
+    plain = json.loads(json.dumps(document, default=str))
+    values = {"instance": instance, "sandbox_home": str(sandbox_home()), "params": str(path.parent.resolve())}
+    problems: list[str] = []
+    source = plain.pop("values", None)
+    if source is not None:
+        values |= _more_values(str(source), values, problems)
+    filled = _fill(plain, values, problems, document, ())
+    if isinstance(filled, dict):
+        filled["target"] = target
+    try:
+        parameters = Parameters.model_validate(filled)
+    except ValidationError as error:
+        problems += [_problem(item, document) for item in error.errors()]
+        parameters = None
+    if problems or parameters is None:
+        raise ParametersError(
+            str(path), problems, remedy="mend these lines; every setting is explained in params/production.example.yaml"
+        )
+    return parameters
+
+
+def _more_values(source: str, values: dict[str, str], problems: list[str]) -> dict[str, str]:
+    """Read the flat JSON object that `values:` names (a practice server writes its ports there)."""
+    path = Path(source.format(**values)).expanduser()
+    try:
+        return {str(key): str(value) for key, value in json.loads(path.read_text(encoding="utf-8")).items()}
+    except FileNotFoundError:
+        problems.append(
+            f"values: {path} does not exist; the practice server is not up (start it: ./runbook sandbox up)"
+        )
+    except (OSError, ValueError, AttributeError) as error:
+        problems.append(f"values: {path} cannot be read as a flat JSON object: {error}")
+    return {}
+
+
+def _fill(node: Any, values: dict[str, str], problems: list[str], document: Any, where: tuple[str | int, ...]) -> Any:
+    if isinstance(node, dict):
+        return {key: _fill(value, values, problems, document, (*where, key)) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_fill(value, values, problems, document, (*where, index)) for index, value in enumerate(node)]
+    if isinstance(node, str) and "{" in node:
+        for name in re.findall(r"\{([a-z_]+)\}", node):
+            if name in values:
+                node = node.replace("{" + name + "}", values[name])
+            elif values.keys() - {"instance", "sandbox_home", "params"} or not problems:
+                known = ", ".join(sorted(values))
+                problems.append(
+                    f"{_line(document, where)}{_dotted(where)}: unknown placeholder {{{name}}}; known: {known}"
+                )
+        return node
+    return node
+
+
+def _problem(item: Any, document: Any) -> str:
+    where = tuple(item["loc"])
+    reason = item["msg"].removeprefix("Value error, ")
+    given = item.get("input")
+    if item["type"] == "extra_forbidden":
+        siblings = _model_fields(where[:-1])
+        near = difflib.get_close_matches(str(where[-1]), siblings, n=1)
+        reason = "unknown setting" + (
+            f"; did you mean {near[0]!r}?" if near else f"; known here: {', '.join(siblings)}"
+        )
+    elif item["type"] == "missing":
+        reason = "is required but missing"
+    elif isinstance(given, str | int | float | bool) and "password" not in _dotted(where):
+        reason = f"{reason} (got {given!r:.80})"
+    return f"{_line(document, where)}{_dotted(where)}: {reason}"
+
+
+def _model_fields(where: tuple[str | int, ...]) -> list[str]:
+    """Return the settings known at a place of the file."""
+    model: Any = Parameters
+    for step in where:
+        if isinstance(step, int):
+            continue
+        field = model.model_fields.get(step)
+        if field is None:
+            return []
+        inner = [field.annotation, *getattr(field.annotation, "__args__", ())]
+        model = next((kind for kind in inner if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+        if model is None:
+            return []
+    return sorted(model.model_fields)
+
+
+def _dotted(where: tuple[str | int, ...]) -> str:
+    return ".".join(str(step) for step in where) or "the file"
+
+
+def _place(node: Any, step: str | int) -> tuple[int, int]:
+    """Return (line, column), from 0, of a key or an item as ruamel.yaml's round-trip loader keeps it."""
+    place: tuple[int, int] = node.lc.key(step) if isinstance(node, dict) else node.lc.item(step)
+    return place
+
+
+def _line(document: Any, where: tuple[str | int, ...]) -> str:
+    """Return "line N: " of the nearest place in the file that is there."""
+    line: int | None = None
+    node = document
+    for step in where:
+        try:
+            line = _place(node, step)[0] + 1
+            node = node[step]
+        except (KeyError, IndexError, TypeError, AttributeError):
+            break
+    return f"line {line}: " if line else ""
