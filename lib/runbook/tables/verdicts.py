@@ -1,0 +1,123 @@
+"""Verdicts as tables: what was found, what to open next, and before against after."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runbook.parameters import project_root
+from runbook.tables.table import Cell, Link, Table
+from runbook.verdict import State, Verdict, Verdicts, worst
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def verdict_table(verdicts: Verdicts) -> Table:
+    """Given verdicts, return the findings, worst first, value beside limit; known exceptions say why they are accepted."""
+    columns = ("state", "check", "subject", "finding", "value", "limit")
+    rows = [
+        (row.state, row.check, row.subject, _finding(row), row.value, row.limit) for row in _noteworthy_first(verdicts)
+    ]
+    return Table.of(columns, rows, title=verdicts.sentence)
+
+
+def evidence(verdicts: Verdicts) -> Table:
+    """Given verdicts, return the line that proves each finding, and the notebook to open for it."""
+    columns = ("state", "subject", "evidence", "open next")
+    found = [row for row in verdicts if row.state is not State.OK or row.known]
+    rows = [(row.state, row.subject, row.evidence or row.reason, row.next) for row in found]
+    title = f"Evidence for {len(found)} finding{'s' if len(found) != 1 else ''}" if found else "No findings to prove."
+    return Table.of(columns, rows, title=title)
+
+
+def next_steps(verdicts: Verdicts, *, depth: int = 1) -> Table:
+    """Given verdicts, return the notebooks to open, the most pressing first.
+
+    `depth` is how many folders below notebooks/ the reader is, so that the links work from there.
+    """
+    wanted: dict[str, list[Verdict]] = {}
+    for row in verdicts:
+        if row.state is not State.OK and row.next:
+            wanted.setdefault(row.next, []).append(row)
+    rows = [
+        (worst(row.state for row in group), notebook_link(name, depth=depth), _because(group))
+        for name, group in wanted.items()
+    ]
+    silent = sum(1 for row in verdicts if row.state is not State.OK and not row.next)
+    note = (
+        f"{silent} finding{'s' if silent != 1 else ''} without a notebook of their own: see the table above."
+        if silent
+        else ""
+    )
+    title = "Open next" if rows else "Nothing to open next." if not silent else "No notebook for what was found."
+    return Table.of(("state", "open", "because"), rows, title=title, note=note)
+
+
+def before_after(before: Verdicts, after: Verdicts) -> Table:
+    """Given the verdicts before and after a change, return them side by side, what got worse first."""
+    old = {(row.check, row.subject): row for row in before}
+    new = {(row.check, row.subject): row for row in after}
+    rows: list[tuple[Cell, ...]] = []
+    for key in sorted(old.keys() | new.keys()):
+        was, now = old.get(key), new.get(key)
+        rows.append(
+            (
+                now.state if now else State.UNKNOWN,
+                was.state if was else None,
+                _change(was, now),
+                key[0],
+                key[1],
+                now.reason if now else "was not checked again",
+            )
+        )
+    rows.sort(key=lambda row: {"worse": 0, "not checked again": 1, "better": 2, "new": 3, "same": 4}[str(row[2])])
+    counts = {word: sum(1 for row in rows if row[2] == word) for word in ("better", "worse", "same")}
+    title = f"Before {before.state}, after {after.state}: {counts['better']} better, {counts['worse']} worse, {counts['same']} the same"
+    return Table(("state", "before", "change", "check", "subject", "now"), tuple(rows), title)
+
+
+def state_of(verdicts: Verdicts | None, subject: str, *checks: str) -> State | None:
+    """Given verdicts, return the worst state of a subject under these checks (or check rooms); None when there is none."""
+    found = findings_of(verdicts, subject, *checks)
+    return worst(row.state for row in found) if found else None
+
+
+def findings_of(verdicts: Verdicts | None, subject: str, *checks: str) -> list[Verdict]:
+    """Given verdicts, return those of a subject under these checks, worst first."""
+    if verdicts is None:
+        return []
+    return [row for row in (verdicts.only(*checks) if checks else verdicts) if row.subject == subject]
+
+
+def reason_of(found: Iterable[Verdict]) -> str:
+    """Given the verdicts of one subject, return the reasons of what is not plainly OK, in one line."""
+    return "; ".join(_finding(row) for row in found if row.state is not State.OK or row.known)
+
+
+def notebook_link(name: str, *, depth: int = 1) -> Link | str:
+    """Given a notebook's name ("04-health/quick"), return a link to it, or its name marked as planned when it is not there."""
+    if (project_root() / "notebooks" / f"{name}.ipynb").is_file():
+        return Link(name, f"{'../' * depth}{name}.ipynb")
+    return f"{name} (planned)"
+
+
+def _finding(row: Verdict) -> str:
+    return f"{row.reason} (known: {row.known})" if row.known else row.reason
+
+
+def _noteworthy_first(verdicts: Verdicts) -> list[Verdict]:
+    return sorted(verdicts, key=lambda row: (-row.state.rank, not row.known, row.check, row.subject))
+
+
+def _because(group: list[Verdict]) -> str:
+    first = f"{group[0].subject}: {group[0].reason}"
+    return first if len(group) == 1 else f"{first} (and {len(group) - 1} more)"
+
+
+def _change(was: Verdict | None, now: Verdict | None) -> str:
+    if now is None:
+        return "not checked again"
+    if was is None:
+        return "new"
+    step = now.state.rank - was.state.rank
+    return "same" if step == 0 else "worse" if step > 0 else "better"
