@@ -25,7 +25,7 @@ Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Percent = Annotated[float, Field(ge=0, le=100)]
 Port = Annotated[int, Field(ge=1, le=65_535)]
 SecretReference = Annotated[str, Field(pattern=SECRET_REFERENCE.pattern)]
-ServerPath = Annotated[str, Field(pattern=r"^/[^\0\n]*$")]
+ServerPath = Annotated[str, Field(pattern=r"^/[^\x00\n]*$")]
 
 
 class Model(BaseModel):
