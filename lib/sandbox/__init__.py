@@ -1,1 +1,4 @@
-"""The practice server: a real server in miniature, its life cycle and its faults."""
+"""A practice server: a production host in miniature, real in every part, that can be broken and mended.
+
+engine -> images -> golden -> host -> lifecycle -> cli
+"""

@@ -1,0 +1,148 @@
+"""Commands for the practice server: up, down, reset, status, ssh, open."""
+
+import json
+import os
+import shutil
+import sys
+import webbrowser
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from sandbox.errors import SandboxError
+from sandbox.state import DEFAULT_NAME
+
+
+class _OneScreen(click.Group):
+    """Turns every error of the sandbox into its text and exit code 5, without a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except SandboxError as error:
+            click.echo(f"sandbox: {error}", err=True)
+            ctx.exit(5)
+
+
+name_argument = click.argument("name", default=DEFAULT_NAME)
+
+
+@click.group(cls=_OneScreen, name="sandbox")
+def main() -> None:
+    """The practice server: a production host in miniature, to break and to mend."""
+
+
+@main.command()
+@name_argument
+@click.option("--rows", type=click.IntRange(1), help="Rows of the big table (100000).")
+@click.option(
+    "--disk", metavar="SIZE", help="A disk of its own of this size for Docker's data and backups, such as 2G."
+)
+@click.option("--rebuild", is_flag=True, help="Make it anew if the tree has changed since it was made.")
+def up(name: str, rows: int | None, disk: str | None, *, rebuild: bool) -> None:
+    """Start the sandbox NAME and wait until it is ready; make it first where needed."""
+    from sandbox import lifecycle
+
+    show(lifecycle.up(name, rows=rows, disk=disk, rebuild=rebuild))
+
+
+@main.command()
+@click.argument("name", default="")
+@click.option("--all", "everything", is_flag=True, help="All sandboxes, and the images and volumes they are made from.")
+def down(name: str, *, everything: bool) -> None:
+    """Remove the sandbox NAME with everything it holds."""
+    from sandbox import lifecycle
+
+    if everything:
+        lifecycle.down_all()
+        click.echo("Nothing of any sandbox is left.")
+    elif lifecycle.down(name or DEFAULT_NAME):
+        click.echo(f"{name or DEFAULT_NAME} is gone.")
+    else:
+        click.echo(f"There was no sandbox {name or DEFAULT_NAME}.")
+
+
+@main.command()
+@name_argument
+@click.option("--rebuild", is_flag=True, help="Take the tree as it is now, if it has changed since.")
+def reset(name: str, *, rebuild: bool) -> None:
+    """Bring the sandbox NAME back to the state it was created with."""
+    from sandbox import lifecycle
+
+    show(lifecycle.reset(name, rebuild=rebuild))
+
+
+@main.command()
+@click.argument("name", default="")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def status(name: str, *, as_json: bool) -> None:
+    """Show the sandbox NAME, or all of them."""
+    from sandbox import lifecycle, state
+
+    found = [lifecycle.status(each, size=True) for each in ([name] if name else state.known())]
+    if as_json:
+        click.echo(json.dumps([asdict(each) for each in found], indent=2))
+        return
+    for each in found:
+        show(each)
+    if not found:
+        click.echo("No sandbox is up. Start one: ./runbook sandbox up")
+
+
+@main.command(context_settings={"ignore_unknown_options": True})
+@click.option("--name", default=DEFAULT_NAME, show_default=True)
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+def ssh(name: str, command: tuple[str, ...]) -> None:
+    """Log in to a sandbox, or run COMMAND there; `--` before it keeps its own options."""
+    from sandbox.errors import NotUpError
+    from sandbox.state import Sandbox
+
+    config = Sandbox.named(name).folder / "ssh_config"
+    if not config.is_file():
+        raise NotUpError(f"There is no sandbox {name}. Start one: ./runbook sandbox up {name}")
+    program = shutil.which("ssh")
+    if program is None:
+        raise SandboxError("There is no ssh command on this machine (Debian, Ubuntu: apt-get install openssh-client).")
+    sys.stdout.flush()
+    os.execv(program, ["ssh", "-F", str(config), name, *command])
+
+
+@main.command("open")
+@name_argument
+def open_(name: str) -> None:
+    """Print where a browser finds the sandbox NAME, and open it where there is one."""
+    from sandbox import state
+    from sandbox.errors import NotUpError
+
+    sandbox = state.Sandbox.named(name)
+    ports = state.read_ports(sandbox)
+    if ports is None:
+        raise NotUpError(f"There is no sandbox {name}. Start one: ./runbook sandbox up {name}")
+    url = f"https://pazpaz.test:{ports['https']}/"
+    click.echo(f"{url}   needs this line in /etc/hosts: 127.0.0.1 pazpaz.test")
+    click.echo(f"https://127.0.0.1:{ports['https']}/   the browser warns of the name")
+    click.echo(f"The certificate's authority, to trust if you like: {sandbox.folder / 'ca.crt'}")
+    if sys.stdout.isatty() and (
+        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or sys.platform == "darwin"
+    ):
+        webbrowser.open(url)
+
+
+def show(status: Any) -> None:
+    """Print one sandbox in a few lines."""
+    state = status.state if status.is_current or not status.golden else f"{status.state} (made from an older tree)"
+    click.echo(f"{status.name}: {state}")
+    if status.state == "absent":
+        return
+    click.echo("  ports on 127.0.0.1: " + ", ".join(f"{purpose} {port}" for purpose, port in status.ports.items()))
+    size = f", {status.size_bytes / 1e6:.0f} MB of its own" if status.size_bytes else ""
+    click.echo(
+        f"  image {status.golden}, {status.rows} rows, disk {status.disk or 'unlimited'}, {status.age_s / 60:.0f} min old{size}"
+    )
+    click.echo(f"  log in: ./runbook sandbox ssh{'' if status.name == DEFAULT_NAME else f' --name {status.name}'}")
+    click.echo(f"  state:  {status.folder}")
+
+
+if __name__ == "__main__":
+    main()

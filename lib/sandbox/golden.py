@@ -1,0 +1,174 @@
+"""The provisioned state that every sandbox is a copy of: a seed of image layers, an image and a volume.
+
+The seed holds the layers of the service images and the registry's blobs once for all sandboxes. The golden image and
+volume hold one server in production: database, certificates, secrets. Both are named by hashes of what made them.
+"""
+
+import datetime as dt
+import subprocess
+import time
+from dataclasses import dataclass
+
+from sandbox import base, context, host, images
+from sandbox.docker import LABEL, docker, exists, inspect, remove
+from sandbox.errors import BuildError, EngineError
+from sandbox.progress import Progress
+
+ROWS = 100_000
+"""Rows of the big table in the golden state."""
+SEED_LABEL = f"{LABEL}.seed"
+"""Label of a golden image that names the seed it goes with."""
+LIFETIME = dt.timedelta(days=21)
+"""After this a golden state is made anew: its certificates live 90 days and its backup should not look forgotten."""
+
+
+@dataclass(frozen=True, slots=True)
+class Golden:
+    """Names of the parts of one golden state on the outer engine."""
+
+    hash: str
+    seed_hash: str
+
+    @classmethod
+    def of_this_tree(cls) -> "Golden":
+        tags = (images.host_tag(), images.service_hash())
+        return cls(context.fingerprint([], "golden", str(ROWS), *tags), context.fingerprint([], "seed", *tags))
+
+    @property
+    def image(self) -> str:
+        return f"{images.PREFIX}/golden:{self.hash}"
+
+    @property
+    def volume(self) -> str:
+        return f"{images.PREFIX}-golden-{self.hash}"
+
+    @property
+    def seed_volume(self) -> str:
+        return f"{images.PREFIX}-seed-{self.seed_hash}"
+
+    @property
+    def exists(self) -> bool:
+        """Whether all parts are there; the image is made last, so that an interrupted build is not taken for whole."""
+        return exists("image", self.image) and exists("volume", self.volume) and exists("volume", self.seed_volume)
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether its certificates and backup have become old."""
+        found = inspect("image", self.image)
+        if found is None:
+            return True
+        made = dt.datetime.fromisoformat(found["Created"][:19]).replace(tzinfo=dt.UTC)
+        return dt.datetime.now(dt.UTC) - made > LIFETIME
+
+
+def ensure(progress: Progress) -> Golden:
+    """Return the golden state of this tree, making it (images, seed, provisioning) where it is missing."""
+    golden = Golden.of_this_tree()
+    if golden.exists and not golden.is_stale:
+        return golden
+    host_image = images.ensure_host(progress)
+    if not _is_whole(golden.seed_volume):
+        images.ensure_services(progress)
+        with progress.step("image layers and registry of the practice server"):
+            _make_seed(golden, host_image)
+    with progress.step("provisioning the practice server"):
+        _provision(golden, host_image, progress)
+    return golden
+
+
+def _is_whole(volume: str) -> bool:
+    """Whether a volume was filled to its end: only then is its twin, an empty marker volume, created."""
+    return exists("volume", volume) and exists("volume", f"{volume}-whole")
+
+
+def _mark_whole(volume: str) -> None:
+    docker("volume", "create", f"--label={LABEL}=marker", f"{volume}-whole")
+
+
+def _clear(container: str, *volumes: str) -> None:
+    remove("container", [container])
+    remove("volume", list(volumes))
+
+
+def _start(container: str) -> None:
+    docker("start", container)
+    deadline = time.monotonic() + 90
+    while not docker("exec", container, "docker", "info", check=False, timeout_s=30).ok:
+        if time.monotonic() > deadline or not _runs(container):
+            said = docker("logs", "--tail=20", container, check=False)
+            raise BuildError(f"The inner Docker engine of {container} did not start.\n{said.stdout}{said.stderr}")
+        time.sleep(0.2)
+
+
+def _runs(container: str) -> bool:
+    found = inspect("container", container)
+    return bool(found and found["State"]["Running"])
+
+
+def _copy_volume(source: str, target: str, script: str) -> None:
+    """Run a shell script with one volume at /from and a new one at /to."""
+    docker("volume", "create", f"--label={LABEL}=state", target)
+    docker(
+        "run", "--rm", "--pull=never", f"--label={LABEL}=part", f"--volume={source}:/from:ro", f"--volume={target}:/to",
+        base.BASE, "sh", "-ec", script,
+    )  # fmt: skip
+
+
+def _make_seed(golden: Golden, host_image: str) -> None:
+    """Load the images into a server's engine, push them to its registry, keep the layers of both."""
+    container = f"{images.PREFIX}-seeder-{golden.seed_hash}"
+    data = f"{container}-docker"
+    _clear(container, data, golden.seed_volume, f"{golden.seed_volume}-whole")
+    host.create(container, host_image, hostname="seeder", docker_volume=data)
+    _start(container)
+    tags = {images.service_tag(image): image for image in images.SERVICE_IMAGES}
+    save = subprocess.Popen(["docker", "save", *tags], stdout=subprocess.PIPE)
+    with save:
+        docker("exec", "-i", container, "docker", "load", "--quiet", stdin=save.stdout)
+    if save.returncode != 0:
+        raise EngineError(f"`docker save` failed with exit code {save.returncode}.")
+    for tag, image in tags.items():
+        docker("exec", container, "docker", "tag", tag, image.inside)
+        docker("exec", container, "docker", "push", "--quiet", image.inside)
+        docker("exec", container, "docker", "rmi", tag)
+    for image in tags.values():
+        if not image.deployed:
+            docker("exec", container, "docker", "rmi", image.inside)
+    # the registry lies in the container's own layer: bring it to the data volume, so that one copy takes all
+    docker(
+        "exec",
+        container,
+        "sh",
+        "-ec",
+        "systemctl stop docker-registry && cp -a /var/lib/docker-registry/docker/registry/v2 /var/lib/docker/registry",
+    )
+    docker("stop", container)
+    _copy_volume(data, golden.seed_volume, "cp -a /from/image /from/overlay2 /from/registry /to/")
+    _mark_whole(golden.seed_volume)
+    _clear(container, data)
+
+
+def _provision(golden: Golden, host_image: str, progress: Progress) -> None:
+    """Bring one server into production and keep it: its file system as an image, its engine's data as a volume."""
+    container = f"{images.PREFIX}-provisioner-{golden.hash}"
+    data = f"{container}-docker"
+    remove("image", [golden.image])
+    _clear(container, data, golden.volume)
+    host.create(container, host_image, hostname="pazpaz", docker_volume=data, seed=golden.seed_volume)
+    _start(container)
+    done = docker("exec", container, "practice-provision", str(ROWS), check=False)
+    for line in done.stdout.splitlines():
+        if line.startswith("["):
+            progress.say(f"  {line}")
+    if not done.ok:
+        raise BuildError(
+            f"The practice server could not be provisioned (it is kept for a look: docker exec -it {container} bash).\n"
+            f"{(done.stdout + done.stderr)[-3000:]}"
+        )
+    docker(
+        "exec", container, "sh", "-ec", "journalctl --rotate --quiet; journalctl --vacuum-time=1s --quiet", check=False
+    )
+    docker("stop", container)
+    _copy_volume(data, golden.volume, "cp -a /from/. /to/")
+    docker("commit", f"--change=LABEL {LABEL}=golden {SEED_LABEL}={golden.seed_hash}", container, golden.image)
+    _clear(container, data)

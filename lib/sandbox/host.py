@@ -1,0 +1,80 @@
+"""The container that is the practice server: how it is created on the outer engine."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from sandbox import ports as ports_
+from sandbox.docker import LABEL, docker
+
+SEED = "/srv/practice/seed"
+GOLDEN = "/srv/practice/golden"
+DISK = "/srv/practice/disk"
+IDENTITY = "/etc/practice/identity"
+
+# As powerful as --privileged, and to be treated as root on this machine. --privileged itself is refused where the
+# engine runs without CAP_SYS_RESOURCE, as inside some virtual machines; practice-init does the rest of what it does.
+_RIGHTS = (
+    "--cap-add=ALL",
+    "--cap-drop=SYS_RESOURCE",
+    "--security-opt=seccomp=unconfined",
+    "--security-opt=apparmor=unconfined",
+    "--security-opt=systempaths=unconfined",
+    "--device-cgroup-rule=a *:* rwm",
+    "--cgroupns=private",
+)
+_SYSTEMD = (
+    "--tmpfs=/run",
+    "--tmpfs=/run/lock",
+    "--tmpfs=/tmp:exec",
+    "--env=container=docker",
+    "--env=SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1",
+    "--stop-timeout=30",
+)
+
+
+def create(  # noqa: D417 - the three volumes are described together
+    container: str,
+    image: str,
+    *,
+    hostname: str,
+    docker_volume: str,
+    seed: str | None = None,
+    golden: str | None = None,
+    ports: Mapping[str, int] | None = None,
+    disk: tuple[str, str] | None = None,
+    label: str = "part",
+) -> None:
+    """Create, but do not start, a practice server.
+
+    Args:
+        docker_volume, seed, golden: volumes for the inner engine's data, the shared layers, the provisioned data.
+        ports: published on the loopback address, by purpose.
+        disk: volume and size (as truncate takes it) of a disk of limited size for the inner engine's data.
+        label: what it is part of; `sandbox` for one that a person asked for.
+    """
+    mounts = [f"--volume={docker_volume}:/var/lib/docker"]
+    mounts += [f"--volume={seed}:{SEED}:ro"] if seed else []
+    mounts += [f"--volume={golden}:{GOLDEN}:ro"] if golden else []
+    if disk:
+        mounts += [f"--volume={disk[0]}:{DISK}", f"--env=PRACTICE_DISK={disk[1]}"]
+    volumes = [docker_volume, *([disk[0]] if disk else [])]
+    for volume in volumes:
+        docker("volume", "create", f"--label={LABEL}={label}", volume)
+    docker(
+        "create",
+        "--pull=never",
+        f"--name={container}",
+        f"--hostname={hostname}",
+        f"--label={LABEL}={label}",
+        "--add-host=pazpaz.test:127.0.0.1",
+        *_RIGHTS,
+        *_SYSTEMD,
+        *mounts,
+        *(ports_.publish_options(dict(ports)) if ports else []),
+        image,
+    )
+
+
+def lay_in_identity(container: str, folder: Path) -> None:
+    """Copy a server's own keys and sudo password into its created container; practice-init takes them up."""
+    docker("cp", f"{folder}/.", f"{container}:{IDENTITY}")

@@ -1,0 +1,85 @@
+"""What this machine needs to reach package sources, handed on to builder stages and to nothing that is kept.
+
+A certificate authority of its own, an index of its own or a proxy: taken from where pip, OpenSSL and apt keep them.
+"""
+
+import os
+import ssl
+import subprocess
+import sys
+from configparser import ConfigParser
+from io import StringIO
+from pathlib import Path
+
+CA_VARIABLES = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
+CA_BUNDLES = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/cert.pem",
+)
+PROXY_VARIABLES = ("http_proxy", "https_proxy", "no_proxy")
+INSIDE = "/build/machine"
+"""Where the files of `build_files` stand inside a builder stage."""
+
+
+def ca_bundle() -> str:
+    """Return the authorities that this machine trusts, in PEM form; empty where none are found."""
+    chosen = (os.environ.get(variable, "") for variable in CA_VARIABLES)
+    default = ssl.get_default_verify_paths().cafile or ""
+    for place in (*chosen, *CA_BUNDLES, default):
+        if place and Path(place).is_file():
+            return Path(place).read_text(errors="replace")
+    return ""
+
+
+def _pip_settings() -> dict[str, str]:
+    """Return pip's effective settings of this machine, by name without the section."""
+    listed = subprocess.run(
+        [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False
+    )
+    if listed.returncode != 0:
+        listed = subprocess.run(["pip", "config", "list"], capture_output=True, text=True, check=False)
+    settings = {}
+    for line in listed.stdout.splitlines():
+        name, _, value = line.partition("=")
+        settings[name.rpartition(".")[2]] = value.strip("'\"").replace("\\n", " ")
+    return settings
+
+
+def pip_config(settings: dict[str, str], *, with_ca: bool) -> str:
+    """Given this machine's pip settings, return a pip.conf that works inside a builder stage.
+
+    Only what a container can reach is kept: indexes by URL, not folders of this machine.
+    """
+    config = ConfigParser(interpolation=None)
+    config["global"] = {"disable-pip-version-check": "1", "root-user-action": "ignore"}
+    for name in ("index-url", "extra-index-url", "trusted-host", "timeout", "default-timeout", "proxy"):
+        value = settings.get(name, "")
+        kept = [
+            part for part in value.split() if name not in {"index-url", "extra-index-url"} or part.startswith("http")
+        ]
+        if kept:
+            config["global"][name] = " ".join(kept)
+    if with_ca:
+        config["global"]["cert"] = f"{INSIDE}/ca.crt"
+    text = StringIO()
+    config.write(text)
+    return text.getvalue()
+
+
+def build_files() -> dict[str, bytes]:
+    """Return the files for the folder `machine/` of a build context: ca.crt and pip.conf."""
+    bundle = ca_bundle()
+    return {
+        "machine/ca.crt": bundle.encode(),
+        "machine/pip.conf": pip_config(_pip_settings(), with_ca=bool(bundle)).encode(),
+    }
+
+
+def proxy_arguments() -> list[str]:
+    """Return --build-arg options for proxies; docker knows these names and keeps them out of the image."""
+    return [
+        f"--build-arg={name}={value}"
+        for name in PROXY_VARIABLES
+        if (value := os.environ.get(name) or os.environ.get(name.upper()))
+    ]

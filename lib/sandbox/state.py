@@ -1,0 +1,144 @@
+"""What is kept about each sandbox on the operator's machine."""
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from sandbox.errors import BadNameError
+
+DEFAULT_NAME = "sandbox"
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,28}[a-z0-9])?")
+
+
+def home() -> Path:
+    """Return the folder that holds one folder per sandbox."""
+    if chosen := os.environ.get("RUNBOOK_SANDBOX_HOME"):
+        return Path(chosen).expanduser().resolve()
+    return _default_home()
+
+
+def _default_home() -> Path:
+    state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return Path(state).expanduser().resolve() / "runbook" / "sandbox"
+
+
+def check_name(name: str) -> str:
+    """Return the name if it can be a sandbox's: it becomes part of a host name and of container names.
+
+    Raises:
+        BadNameError: it cannot.
+    """
+    if not _NAME.fullmatch(name):
+        raise BadNameError(
+            f"{name!r} cannot name a sandbox: use 1 to 30 lower-case letters, digits and inner hyphens, such as `blue`."
+        )
+    return name
+
+
+@dataclass(frozen=True, slots=True)
+class Sandbox:
+    """Names and paths of one sandbox. A state folder elsewhere than the default keeps its containers apart, too."""
+
+    name: str
+    home: Path
+
+    @classmethod
+    def named(cls, name: str) -> "Sandbox":
+        return cls(check_name(name), home())
+
+    @property
+    def folder(self) -> Path:
+        return self.home / self.name
+
+    @property
+    def container(self) -> str:
+        if self.home == _default_home():
+            return f"runbook-sandbox-{self.name}"
+        place = hashlib.sha256(str(self.home).encode()).hexdigest()[:6]
+        return f"runbook-sandbox-{place}-{self.name}"
+
+    @property
+    def volume(self) -> str:
+        return f"{self.container}-docker"
+
+    @property
+    def disk_volume(self) -> str:
+        return f"{self.container}-disk"
+
+    @property
+    def hostname(self) -> str:
+        return "pazpaz" if self.name == DEFAULT_NAME else f"pazpaz-{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """The contents of sandbox.json: what this sandbox was made from."""
+
+    name: str
+    golden: str
+    rows: int
+    disk: str | None
+    created: str
+    """When it was created, as ISO 8601 in UTC."""
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner can read, complete or not at all."""
+    part = path.with_name(path.name + ".part")
+    part.unlink(missing_ok=True)
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+    part.replace(path)
+
+
+def write_about(sandbox: Sandbox, about: About) -> None:
+    write_private(sandbox.folder / "sandbox.json", json.dumps(asdict(about), indent=2) + "\n")
+
+
+def read_about(sandbox: Sandbox) -> About | None:
+    """Return what the sandbox was made from, or None where no complete state is kept."""
+    try:
+        return About(**json.loads((sandbox.folder / "sandbox.json").read_text()))
+    except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
+        return None
+
+
+def write_ports(sandbox: Sandbox, ports: dict[str, int]) -> None:
+    write_private(sandbox.folder / "ports.json", json.dumps(ports) + "\n")
+
+
+def read_ports(sandbox: Sandbox) -> dict[str, int] | None:
+    try:
+        found: dict[str, int] = json.loads((sandbox.folder / "ports.json").read_text())
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    return found
+
+
+def known() -> list[str]:
+    """Return the names of all sandboxes that have a state folder here."""
+    place = home()
+    if not place.is_dir():
+        return []
+    return sorted(entry.name for entry in place.iterdir() if entry.is_dir() and _NAME.fullmatch(entry.name))
+
+
+def forget(sandbox: Sandbox) -> None:
+    shutil.rmtree(sandbox.folder, ignore_errors=True)
+
+
+@contextmanager
+def locked(what: str) -> Iterator[None]:
+    """Hold the lock of that name; two commands that would build or change the same thing take turns."""
+    place = home()
+    place.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (place / f".{what}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
