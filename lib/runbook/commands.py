@@ -47,7 +47,7 @@ class Command:
     stdin: str = field(default="", repr=False)
     sudo: bool = False
     timeout: float = DEFAULT_TIMEOUT_SECONDS
-    expect: Mapping[int, str] = field(default=OK)
+    expect: Mapping[int, str] = field(default_factory=lambda: OK)  # a mapping proxy has no hash, so dataclass takes no default
     changes: bool = False
     secret: tuple[str, ...] = field(default=(), repr=False)
     why: str = ""
