@@ -7,6 +7,7 @@ import uuid
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 log = logging.getLogger("pazpaz.access")
+LEVELS = {4: logging.WARNING, 5: logging.ERROR}
 
 
 class AccessLog:
@@ -36,7 +37,7 @@ class AccessLog:
             await self.app(scope, receive, sending)
         finally:
             duration_ms = round((time.perf_counter() - started) * 1000, 1)
-            level = logging.ERROR if status >= 500 else logging.WARNING if status >= 400 else logging.INFO
+            level = LEVELS.get(status // 100, logging.INFO)
             message = f"{scope['method']} {scope['path']} {status} {duration_ms} ms"
             extra = {"method": scope["method"], "path": scope["path"], "status": status}
             log.log(level, message, extra={**extra, "duration_ms": duration_ms, "request_id": request_id})

@@ -5,6 +5,7 @@ import ssl
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from pazpaz.schema import SCHEMA
 from pazpaz.settings import Settings
 
 CONNECT_TIMEOUT_S = 5
@@ -18,7 +19,7 @@ def open_engine(settings: Settings) -> AsyncEngine:
         connect_args={
             "ssl": ssl.create_default_context(cafile=settings.db_ssl_ca),
             "timeout": CONNECT_TIMEOUT_S,
-            "server_settings": {"application_name": "pazpaz"},
+            "server_settings": {"application_name": "pazpaz", "search_path": SCHEMA},
         },
         pool_size=5,
         max_overflow=5,

@@ -1,6 +1,7 @@
 """What a caller sees when a part behind us fails: 503 where it is away, 500 where it answers wrongly."""
 
 import logging
+from collections.abc import Awaitable, Callable
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
@@ -15,6 +16,7 @@ from pazpaz.sealing import CannotUnseal
 from pazpaz.storage import ObjectMissing
 
 log = logging.getLogger("pazpaz.failures")
+Handler = Callable[[Request, Exception], Awaitable[JSONResponse]]
 
 
 def _answer(status: int, part: str, reason: str, error: Exception) -> JSONResponse:
@@ -22,38 +24,39 @@ def _answer(status: int, part: str, reason: str, error: Exception) -> JSONRespon
     return JSONResponse({"detail": reason, "part": part}, status_code=status)
 
 
+def _handler(status: int, part: str, reason: str) -> Handler:
+    async def answer(_request: Request, error: Exception) -> JSONResponse:
+        return _answer(status, part, reason, error)
+
+    return answer
+
+
+async def _database_failed(_request: Request, error: Exception) -> JSONResponse:
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return _answer(503, "database", "database is unavailable", error)
+    return _answer(500, "database", "database query failed", error)
+
+
+_database_away = _handler(503, "database", "database is unavailable")
+_storage_failed = _handler(503, "storage", "object store failed")
+HANDLERS: dict[type[Exception], Handler] = {
+    OperationalError: _database_away,
+    InterfaceError: _database_away,
+    PoolTimeout: _database_away,
+    ConnectionError: _database_away,
+    TimeoutError: _database_away,
+    DBAPIError: _database_failed,
+    RedisError: _handler(503, "redis", "queue is unavailable"),
+    MinioException: _storage_failed,
+    TransportError: _storage_failed,
+    ObjectMissing: _handler(500, "storage", "stored object is missing"),
+    ScannerFailed: _handler(503, "clamav", "virus scanner failed"),
+    CannotUnseal: _handler(500, "encryption", "a sealed column cannot be read"),
+}
+"""What to answer, by the nearest class of what was raised."""
+
+
 def install(app: FastAPI) -> None:
     """Give the application its answers for failing parts."""
-
-    async def database_away(_request: Request, error: Exception) -> JSONResponse:
-        return _answer(503, "database", "database is unavailable", error)
-
-    async def database_failed(request: Request, error: Exception) -> JSONResponse:
-        if isinstance(error, DBAPIError) and error.connection_invalidated:
-            return await database_away(request, error)
-        return _answer(500, "database", "database query failed", error)
-
-    async def redis_failed(_request: Request, error: Exception) -> JSONResponse:
-        return _answer(503, "redis", "queue is unavailable", error)
-
-    async def storage_failed(_request: Request, error: Exception) -> JSONResponse:
-        return _answer(503, "storage", "object store failed", error)
-
-    async def object_missing(_request: Request, error: Exception) -> JSONResponse:
-        return _answer(500, "storage", "stored object is missing", error)
-
-    async def scanner_failed(_request: Request, error: Exception) -> JSONResponse:
-        return _answer(503, "clamav", "virus scanner failed", error)
-
-    async def cannot_unseal(_request: Request, error: Exception) -> JSONResponse:
-        return _answer(500, "encryption", "a sealed column cannot be read", error)
-
-    for kind in (OperationalError, InterfaceError, PoolTimeout, ConnectionError, TimeoutError):
-        app.add_exception_handler(kind, database_away)
-    app.add_exception_handler(DBAPIError, database_failed)
-    app.add_exception_handler(RedisError, redis_failed)
-    for kind in (MinioException, TransportError):
-        app.add_exception_handler(kind, storage_failed)
-    app.add_exception_handler(ObjectMissing, object_missing)
-    app.add_exception_handler(ScannerFailed, scanner_failed)
-    app.add_exception_handler(CannotUnseal, cannot_unseal)
+    for kind, handler in HANDLERS.items():
+        app.add_exception_handler(kind, handler)

@@ -78,7 +78,7 @@ async def current_user(
         user_id = read_token(credentials.credentials, here.settings.secret_key.get_secret_value())
     except BadToken as error:
         raise refusal from error
-    query = sa.select(users.c["id", "email", "name", "role"]).where(users.c.id == user_id, users.c.active)
+    query = sa.select(*users.c["id", "email", "name", "role"]).where(users.c.id == user_id, users.c.active)
     async with here.engine.connect() as connection:
         row = (await connection.execute(query)).mappings().first()
     if row is None:

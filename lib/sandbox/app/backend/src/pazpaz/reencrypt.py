@@ -31,7 +31,7 @@ async def count_by_key(connection: AsyncConnection) -> dict[str, int]:
 async def reseal_batch(connection: AsyncConnection, old: Seal, new: Seal, after: str) -> tuple[str | None, int, int]:
     """Reseal the next rows after an id; return the last id seen (None at the end), rows resealed, rows unreadable."""
     query = (
-        sa.select(clients.c["id", "medical_notes"])
+        sa.select(*clients.c["id", "medical_notes"])
         .where(clients.c.medical_notes.is_not(None), clients.c.id > after)
         .where(~clients.c.medical_notes.startswith(new.prefix, autoescape=True))
         .order_by(clients.c.id)

@@ -35,8 +35,9 @@ STAFF = {"ada@pazpaz.test": "owner", "bruno@pazpaz.test": "therapist", "chana@pa
 FIRST_DAY = datetime(2024, 1, 1, 8, tzinfo=UTC)
 ROWS_A_CLIENT = 50
 SEEDED_FILES = 40
-FIRST_NAMES = "Noa Lior Maya Omer Tamar Eitan Yael Amit Rona Gil Dana Ido".split()
-LAST_NAMES = "Example Sample Specimen Placeholder Dummy Fiction Mockup Pattern".split()
+PASSWORD_LENGTH = 12
+FIRST_NAMES = ("Noa", "Lior", "Maya", "Omer", "Tamar", "Eitan", "Yael", "Amit", "Rona", "Gil", "Dana", "Ido")
+LAST_NAMES = ("Example", "Sample", "Specimen", "Placeholder", "Dummy", "Fiction", "Mockup", "Pattern")
 
 
 def _id(kind: str, name: object) -> UUID:
@@ -52,7 +53,8 @@ async def seed_users(connection: AsyncConnection, password: str) -> None:
     """Make the synthetic account and the staff, or give them the passwords of today."""
     accounts = [(SYNTHETIC_EMAIL, "synthetic", password)]
     accounts += [(email, role, staff_password(password, email)) for email, role in STAFF.items()]
-    known = dict((await connection.execute(sa.select(users.c["email", "password_hash"]))).all())
+    hashes = (await connection.execute(sa.select(*users.c["email", "password_hash"]))).all()
+    known: dict[str, str] = dict(map(tuple, hashes))
     for email, role, secret in accounts:
         if email in known and password_matches(secret, known[email]):
             continue
@@ -66,7 +68,9 @@ async def seed_users(connection: AsyncConnection, password: str) -> None:
 def _client(number: int, seal: Seal, maker: UUID) -> dict[str, object]:
     client_id = _id("client", number)
     name = f"{FIRST_NAMES[number % len(FIRST_NAMES)]} {LAST_NAMES[number // 12 % len(LAST_NAMES)]} {number:05d}"
-    note = f"Invented note {number}: sleeps {5 + number % 4} h, pain {number % 10} of 10, follow up in {number % 6} weeks."
+    note = (
+        f"Invented note {number}: sleeps {5 + number % 4} h, pain {number % 10} of 10, follow up in {number % 6} weeks."
+    )
     return {
         "id": client_id,
         "name": name,
@@ -96,7 +100,9 @@ async def seed_clients(connection: AsyncConnection, count: int, seal: Seal) -> N
 async def seed_appointments(connection: AsyncConnection, rows: int, client_count: int) -> None:
     """Make the appointments that are missing, on the server: half-hours from FIRST_DAY, spread over the clients."""
     have = await connection.scalar(
-        sa.select(sa.func.count()).select_from(appointments).where(appointments.c.created_by != _id("user", SYNTHETIC_EMAIL))
+        sa.select(sa.func.count())
+        .select_from(appointments)
+        .where(appointments.c.created_by != _id("user", SYNTHETIC_EMAIL))
     )
     statement = sa.text(
         """
@@ -115,7 +121,7 @@ async def seed_appointments(connection: AsyncConnection, rows: int, client_count
     await connection.execute(statement, values | {"synthetic": _id("user", SYNTHETIC_EMAIL)})
     mine = sa.select(appointments.c.id).where(appointments.c.client_id == _id("client", "synthetic"))
     if (await connection.execute(mine)).first() is None:
-        one = {"client_id": _id("client", "synthetic"), "created_by": _id("user", SYNTHETIC_EMAIL)}
+        one: dict[str, object] = {"client_id": _id("client", "synthetic"), "created_by": _id("user", SYNTHETIC_EMAIL)}
         one |= {"starts_at": FIRST_DAY, "ends_at": FIRST_DAY + timedelta(minutes=50), "notes": "Synthetic"}
         await connection.execute(sa.insert(appointments).values(one))
 
@@ -157,8 +163,10 @@ async def seed(rows: int, password: str) -> None:
         async with engine.connect() as connection:
             await connection.execution_options(isolation_level="AUTOCOMMIT")
             await connection.exec_driver_sql("vacuum (analyze)")
-            counts = {t.name: await connection.scalar(sa.select(sa.func.count()).select_from(t)) for t in
-                      (users, clients, appointments, attachments)}
+            counts = {
+                t.name: await connection.scalar(sa.select(sa.func.count()).select_from(t))
+                for t in (users, clients, appointments, attachments)
+            }
     finally:
         await engine.dispose()
     print(" ".join(f"{name}={count}" for name, count in counts.items()))
@@ -170,8 +178,8 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=100_000, help="appointments to have (default 100000)")
     arguments = parser.parse_args()
     password = os.environ.get("SYNTHETIC_PASSWORD") or sys.stdin.readline().rstrip("\n")
-    if len(password) < 12:
-        parser.error("SYNTHETIC_PASSWORD (or standard input) must give at least 12 characters")
+    if len(password) < PASSWORD_LENGTH:
+        parser.error(f"SYNTHETIC_PASSWORD (or standard input) must give at least {PASSWORD_LENGTH} characters")
     if arguments.rows < 0:
         parser.error(f"--rows {arguments.rows}: must not be negative")
     asyncio.run(seed(arguments.rows, password))

@@ -1,20 +1,23 @@
 """The tables, as the newest migration leaves them."""
 
+from datetime import datetime
+from uuid import UUID
+
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
 metadata = sa.MetaData()
 
 
-def _id() -> sa.Column:
+def _id() -> sa.Column[UUID]:
     return sa.Column("id", pg.UUID(), primary_key=True, server_default=sa.text("gen_random_uuid()"))
 
 
-def _moment(name: str) -> sa.Column:
+def _moment(name: str) -> sa.Column[datetime]:
     return sa.Column(name, pg.TIMESTAMP(timezone=True), nullable=False, server_default=sa.func.now())
 
 
-def _maker() -> sa.Column:
+def _maker() -> sa.Column[UUID]:
     return sa.Column("created_by", pg.UUID(), sa.ForeignKey("users.id"), nullable=False)
 
 

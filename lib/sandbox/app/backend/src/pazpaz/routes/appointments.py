@@ -1,6 +1,7 @@
 """Appointments, the big table."""
 
 from datetime import UTC, datetime
+from typing import Annotated, Self
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -22,7 +23,7 @@ class AppointmentFields(BaseModel):
     notes: str | None = Field(None, max_length=2000)
 
     @model_validator(mode="after")
-    def _in_order(self) -> "AppointmentFields":
+    def _in_order(self) -> Self:
         if self.ends_at <= self.starts_at:
             raise ValueError("ends_at must be after starts_at")
         return self
@@ -45,7 +46,7 @@ async def listed(
     user: UserHere,
     since: AwareDatetime | None = None,
     until: AwareDatetime | None = None,
-    limit: int = Query(50, ge=1, le=500),
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
 ) -> list[Appointment]:
     """List appointments that start from `since` (default: today) up to `until`, soonest first."""
     query = sa.select(appointments).where(user.sees(appointments))

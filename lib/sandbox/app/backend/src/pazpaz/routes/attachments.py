@@ -24,7 +24,7 @@ def _safe_name(name: str | None) -> str:
 async def listed(here: PartsHere, user: UserHere) -> list[dict[str, str | int | datetime]]:
     """List attachments, newest first, at most 100."""
     columns = attachments.c["id", "object_key", "file_name", "size", "sha256", "created_at"]
-    query = sa.select(columns).where(user.sees(attachments)).order_by(attachments.c.created_at.desc()).limit(100)
+    query = sa.select(*columns).where(user.sees(attachments)).order_by(attachments.c.created_at.desc()).limit(100)
     async with here.engine.connect() as connection:
         rows = (await connection.execute(query)).mappings().all()
     return [{**row, "id": str(row["id"])} for row in rows]
@@ -44,7 +44,7 @@ async def uploaded(
     key = f"{user.id}/{attachment_id}/{file_name}"
     content_type = file.content_type or "application/octet-stream"
     sha256 = hashlib.sha256(content).hexdigest()
-    values = {"id": attachment_id, "client_id": client_id, "object_key": key, "file_name": file_name}
+    values: dict[str, object] = {"id": attachment_id, "client_id": client_id, "object_key": key, "file_name": file_name}
     values |= {"content_type": content_type, "size": len(content), "sha256": sha256, "created_by": user.id}
     async with here.engine.begin() as connection:
         visible = sa.select(clients.c.id).where(clients.c.id == client_id, user.sees(clients))

@@ -38,7 +38,7 @@ async def login(body: Login, here: PartsHere) -> dict[str, str | int]:
     """Answer with a token, or 401; 429 after ten failures within a minute."""
     key = f"login-failures:{body.email.lower()}"
     await _refuse_if_hammered(here, key)
-    query = sa.select(users.c["id", "password_hash"]).where(users.c.email == body.email.lower(), users.c.active)
+    query = sa.select(*users.c["id", "password_hash"]).where(users.c.email == body.email.lower(), users.c.active)
     async with here.engine.connect() as connection:
         row = (await connection.execute(query)).mappings().first()
     # An unknown address costs as much time as a wrong password, so that addresses cannot be told apart.

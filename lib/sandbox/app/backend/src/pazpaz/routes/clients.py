@@ -1,7 +1,7 @@
 """Clients; their medical notes are sealed in the database and opened when one client is read."""
 
 from datetime import date, datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID, uuid4
 
 import sqlalchemy as sa
@@ -64,7 +64,10 @@ def _opened(seal: Seal, row: sa.RowMapping) -> Client:
 
 @router.get("/clients")
 async def listed(
-    here: PartsHere, user: UserHere, limit: int = Query(50, ge=1, le=200), offset: int = Query(0, ge=0)
+    here: PartsHere,
+    user: UserHere,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    offset: Annotated[int, Query(ge=0)] = 0,
 ) -> list[ClientLine]:
     """List clients by name."""
     query = sa.select(clients).where(user.sees(clients)).order_by(clients.c.name, clients.c.id)

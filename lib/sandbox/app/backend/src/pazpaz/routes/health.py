@@ -37,7 +37,7 @@ async def _worker(here: Parts) -> None:
 async def _check(name: str, question: Awaitable[None]) -> tuple[str, str]:
     try:
         await asyncio.wait_for(question, CHECK_TIMEOUT_S)
-    except Exception as error:  # every failure of a part is an answer here
+    except Exception as error:  # noqa: BLE001  # every failure of a part is an answer here
         log.warning("not ready: %s: %s", name, error, extra={"part": name, "error": type(error).__name__})
         return name, f"error: {type(error).__name__}"
     return name, "ok"

@@ -1,0 +1,3 @@
+"""Where in the database the tables are."""
+
+SCHEMA = "practice"
