@@ -37,7 +37,7 @@ SERVICE_IMAGES = (
     ServiceImage("frontend", "pazpaz-frontend:1.0.0", ("FRONTEND_VERSION=1.0.0",)),
     ServiceImage("backend", "pazpaz-backend:1.0.0", ("BACKEND_VERSION=1.0.0",)),
 )
-_SERVICE_INPUTS = ("images", "app/backend", "app/frontend")
+_SERVICE_INPUTS = ("images", "app/backend", "app/frontend", "app/releases")
 _HOST_INPUTS = ("host", "app/scripts")
 
 
