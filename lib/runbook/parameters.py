@@ -439,7 +439,8 @@ def _dotted(where: tuple[str | int, ...]) -> str:
 
 def _place(node: Any, step: str | int) -> tuple[int, int]:
     """Return (line, column), from 0, of a key or an item as ruamel.yaml's round-trip loader keeps it."""
-    place: tuple[int, int] = node.lc.key(step) if isinstance(node, dict) else node.lc.item(step)
+    marks: Any = node.lc
+    place: tuple[int, int] = marks.key(step) if hasattr(node, "keys") else marks.item(step)
     return place
 
 

@@ -94,9 +94,7 @@ def _from_prompt(_place: str, what: str) -> str:
         )
     try:
         return getpass.getpass(f"{what}: ")
-    except (
-        Exception
-    ) as error:  # ipykernel raises StdinNotImplementedError under papermill, which is no subclass of a public one
+    except Exception as error:  # noqa: BLE001 (under papermill ipykernel raises a private class)
         raise SecretError(
             f"{what}: cannot ask here ({type(error).__name__})",
             remedy="use env:, file: or keyring: in the params file for unattended runs",
