@@ -25,6 +25,7 @@ def open_engine(settings: Settings) -> AsyncEngine:
         max_overflow=5,
         pool_timeout=POOL_TIMEOUT_S,
         pool_pre_ping=True,
+        hide_parameters=True,  # names of people do not belong in logs
     )
 
 

@@ -98,12 +98,15 @@ async def seed_clients(connection: AsyncConnection, count: int, seal: Seal) -> N
 
 
 async def seed_appointments(connection: AsyncConnection, rows: int, client_count: int) -> None:
-    """Make the appointments that are missing, on the server: half-hours from FIRST_DAY, spread over the clients."""
-    have = await connection.scalar(
-        sa.select(sa.func.count())
-        .select_from(appointments)
-        .where(appointments.c.created_by != _id("user", SYNTHETIC_EMAIL))
-    )
+    """Make appointments up to that many rows, on the server, or remove the newest beyond.
+
+    They are half-hours from FIRST_DAY, spread over the clients; the synthetic account's own comes on top.
+    """
+    of_staff = appointments.c.created_by != _id("user", SYNTHETIC_EMAIL)
+    have = await connection.scalar(sa.select(sa.func.count()).select_from(appointments).where(of_staff)) or 0
+    if have > rows:
+        newest = sa.select(appointments.c.id).where(of_staff).order_by(appointments.c.id.desc()).limit(have - rows)
+        await connection.execute(sa.delete(appointments).where(appointments.c.id.in_(newest)))
     statement = sa.text(
         """
         insert into appointments (client_id, starts_at, ends_at, status, notes, created_by, created_at)
