@@ -11,7 +11,6 @@ import fcntl
 import os
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import orjson
@@ -22,7 +21,8 @@ from runbook.errors import RecordError
 from runbook.journal import Journal, alive_path, fallback_folder, is_alive, journal_path, read
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from runbook.journal import Event
 
@@ -195,7 +195,7 @@ def _runs(pid: object) -> bool:
 
 
 @contextlib.contextmanager
-def _only_one(outputs: Path, run_id: str):  # type: ignore[no-untyped-def]  # a generator of one bool
+def _only_one(outputs: Path, run_id: str) -> Iterator[bool]:
     """Hold the run for finishing; yields False when another command is at it."""
     descriptor = os.open(outputs / ".journal" / f"{run_id}.finishing", os.O_CREAT | os.O_RDWR, 0o600)
     try:

@@ -74,7 +74,7 @@ def tags_of(cell: dict[str, Any]) -> list[str]:
 
 def without_outputs(notebook: dict[str, Any]) -> dict[str, Any]:
     """Return a notebook without the outputs and counts of an earlier run."""
-    empty = {"outputs": [], "execution_count": None}
+    empty: dict[str, Any] = {"outputs": [], "execution_count": None}
     return notebook | {
         "cells": [cell | empty if cell.get("cell_type") == "code" else cell for cell in notebook["cells"]]
     }

@@ -23,7 +23,6 @@ SCRAP_TYPE = (
     "application/scrapbook.scrap.json+json"  # as scrapbook 0.5 writes and reads it, with version 1 of its payload
 )
 FORMAT = 1
-COMMAND_KEYS = ("name", "shown", "exit_code", "meaning", "duration_seconds", "sudo", "changes", "timed_out")
 
 
 def header_of(events: Sequence[Event]) -> dict[str, Any]:
@@ -52,13 +51,9 @@ def summary(events: Sequence[Event], runs: Sequence[CellRun], problems: Sequence
         "after": next((item for item in reversed(verdicts) if item.get("when") == "after"), None),
         "plan": _last(events, "plan"),
         "outcome": _last(events, "outcome"),
-        "next": _last(events, "next"),
-        "notes": [event.data for event in events if event.kind == "note"],
-        "commands": [
-            {key: event.data[key] for key in COMMAND_KEYS if key in event.data}
-            for event in events
-            if event.kind == "command"
-        ],
+        "next": (_last(events, "outcome") or {}).get("next", []),
+        "notes": [text for event in events if event.kind in {"note", "outcome"} if (text := event.data.get("note"))],
+        "commands": outcome.commands_of(events),
         "cells": [
             {"id": run.cell.get("id"), "name": run.name, "status": run.status, "seconds": run.seconds} for run in runs
         ],
@@ -188,7 +183,7 @@ def banner(told: dict[str, Any], runs: Sequence[CellRun]) -> str:
         "",
     ]
     if not whole:
-        reached = [run.name for run in runs if run.status not in {NOT_REACHED}]
+        reached = [run.name for run in runs if run.status != NOT_REACHED]
         missed = [run.name for run in runs if run.status == NOT_REACHED]
         lines += [
             f"**This run did not come to its end: {_cell(told['state'])}.** {_cell(told['reason'])}",
@@ -213,7 +208,7 @@ def banner(told: dict[str, Any], runs: Sequence[CellRun]) -> str:
         "continues": header.get("continues", ""),
     }
     lines += ["| | |", "|---|---|", *(f"| {name} | {_cell(value)} |" for name, value in facts.items() if value != "")]
-    lines += [f"\n> Note: {_cell(note.get('text', ''))}" for note in told["notes"]]
+    lines += [f"\n> Note: {_cell(note)}" for note in told["notes"]]
     return "\n".join(lines)
 
 
@@ -222,8 +217,8 @@ def commands_text(commands: Sequence[dict[str, Any]]) -> str:
     if not commands:
         return "## Commands on the server\nNone."
     rows = [
-        f"| {number} | {_code(item.get('shown', ''))} | {item.get('exit_code')} | {_cell(item.get('meaning', ''))} "
-        f"| {1000 * float(item.get('duration_seconds') or 0):.0f} | {'yes' if item.get('changes') else 'no'} |"
+        f"| {number} | {_code(item.get('command', ''))} | {item.get('exit_code')} | {_cell(item.get('meaning', ''))} "
+        f"| {1000 * float(item.get('seconds') or 0):.0f} | {'yes' if item.get('changes') else 'no'} |"
         for number, item in enumerate(commands, start=1)
     ]
     head = ["| no. | command | exit code | meaning | took (ms) | changes |", "|---:|---|---:|---|---:|---|"]
