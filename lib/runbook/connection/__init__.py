@@ -34,11 +34,13 @@ if TYPE_CHECKING:
 class Connection:
     """One connection to one target. Opens at first use; close it, or use it with `with`."""
 
-    def __init__(self, parameters: Parameters, *, on_result: Callable[[str, Result], None] | None = None) -> None:
+    def __init__(
+        self, parameters: Parameters, *, on_results: Callable[[dict[str, Result]], None] | None = None
+    ) -> None:
         self.parameters = parameters
         self.settings: ConnectionSettings = parameters.connection
         self.peer: Peer | None = None
-        self._on_result = on_result
+        self._on_results = on_results
         self._fabric: FabricConnection | None = None
         self._channel: AgentChannel | None = None
         self._shell_only = False
@@ -104,20 +106,27 @@ class Connection:
             self.open()
             answered: dict[str, Result] = {}
             try:
-                self._ask(commands, answered)
-            except Lost as broken:
-                open_ones = {name: command for name, command in commands.items() if name not in answered}
-                self.close()
-                doubtful = tuple(command for command in open_ones.values() if command.changes)
-                if doubtful:
-                    raise ConnectionLost(
-                        f"the connection to {self.settings.host} broke ({broken}) while these were out: "
-                        + "; ".join(item.shown for item in doubtful),
-                        remedy="they may or may not have taken effect, so they were not repeated: look at the server, then resume",
-                        unknown=doubtful,
-                    ) from None
-                self._retry(open_ones, answered, str(broken))
+                self._ask_or_retry(commands, answered)
+            finally:
+                if self._on_results is not None and answered:
+                    self._on_results(answered)
             return {name: answered[name] for name in commands}
+
+    def _ask_or_retry(self, commands: Mapping[str, Command], answered: dict[str, Result]) -> None:
+        try:
+            self._ask(commands, answered)
+        except Lost as broken:
+            open_ones = {name: command for name, command in commands.items() if name not in answered}
+            self.close()
+            doubtful = tuple(command for command in open_ones.values() if command.changes)
+            if doubtful:
+                raise ConnectionLost(
+                    f"the connection to {self.settings.host} broke ({broken}) while these were out: "
+                    + "; ".join(item.shown for item in doubtful),
+                    remedy="they may or may not have taken effect, so they were not repeated: look at the server, then resume",
+                    unknown=doubtful,
+                ) from None
+            self._retry(open_ones, answered, str(broken))
 
     def follow(self, command: Command) -> Iterator[str]:
         """Given a command that keeps printing, yield its output as it comes until it ends or its timeout is over.
@@ -163,11 +172,7 @@ class Connection:
         return ("none",)
 
     def _ask(self, commands: Mapping[str, Command], answered: dict[str, Result]) -> None:
-        def take(name: str, result: Result) -> None:
-            answered[name] = result
-            if self._on_result is not None:
-                self._on_result(name, result)
-
+        take = answered.__setitem__
         if self._channel is not None:
             self._channel.ask(commands, take)
             return
