@@ -67,6 +67,8 @@ class WebSettings(Model):
     health_path: str = "/api/v1/health"
     health_equals: dict[str, str] = {"status": "ok", "version": "v1"}
     ready_path: str | None = "/api/v1/ready"
+    ready_checks: tuple[str, ...] = ()
+    version_path: str | None = None
     timeout_seconds: Seconds = 10
     latency_milliseconds: Pair = Pair(warning=1000, critical=5000)
     from_outside: bool = True
@@ -78,13 +80,19 @@ class WebSettings(Model):
 
 
 class SyntheticUser(Model):
-    """An account of its own with which the user's way through the application is walked."""
+    """An account of its own with which the user's way through the application is walked.
+
+    `standing_notes` (client's name: note) and `standing_files` are what it keeps for ever: read back, they prove that
+    old data can still be decrypted and old uploads are still there.
+    """
 
     email: str
     password: SecretReference
     job_timeout_seconds: Seconds = 15
     step_timeout_seconds: Seconds = 10
     step_milliseconds: Pair = Pair(warning=2000, critical=8000)
+    standing_notes: dict[str, str] = {}
+    standing_files: int = Field(default=0, ge=0)
 
 
 class Service(Model):
@@ -130,6 +138,17 @@ class FirewallSettings(Model):
     outside_probe_ports: tuple[Port, ...] = (22, 80, 443, 5432, 6379, 9000, 3310, 8000, 2375)
     outside_connect: dict[int, str] = {}
     enabled: bool = True
+    expected_listeners: tuple[Port, ...] = ()
+
+
+class AccessSettings(Model):
+    """Who may come in. What is not set here is shown but not judged."""
+
+    password_login: bool = False
+    root_login: bool = False
+    authorized_keys: int | None = None
+    login_accounts: tuple[str, ...] | None = None
+    sudo_accounts: tuple[str, ...] | None = None
 
 
 class Certificate(Model):
@@ -163,6 +182,8 @@ class DatabaseSettings(Model):
     user: str = "pazpaz"
     statement_timeout_seconds: Seconds = 15
     expected_tables: tuple[str, ...] = ()
+    may_be_empty: tuple[str, ...] = ()
+    table_shrink_percent: Pair = Pair(warning=20, critical=50)
     connections_percent: Pair = Pair(warning=80, critical=95)
     long_query_seconds: Pair = Pair(warning=60, critical=600)
     idle_in_transaction_seconds: Pair = Pair(warning=60, critical=600)
@@ -182,6 +203,8 @@ class BackupClass(Model):
     max_age_hours: float = 26
     retention_days: int = 30
     min_size_bytes: int = 1
+    timer: str | None = None
+    shrink_percent: Pair = Pair(warning=50, critical=90)
     importance: Literal["critical", "important"] = "critical"
 
 
@@ -192,6 +215,8 @@ class BackupSettings(Model):
     directory: ServerPath = "/opt/pazpaz/backups"
     verified_days: float = 7
     free_space_factor: float = 2.0
+    verify_timeout_seconds: Seconds = 600
+    read_through: int = Field(default=3, ge=1, le=30)
 
 
 class Limits(Model):
@@ -210,6 +235,9 @@ class Limits(Model):
     http_5xx_percent: Pair = Pair(warning=1, critical=5)
     log_errors_per_hour: Pair = Pair(warning=10, critical=500)
     round_trip_milliseconds: Pair = Pair(warning=500, critical=3000)
+    pressure_percent: Pair = Pair(warning=40, critical=80)
+    upgrades: Pair = Pair(warning=1, critical=200)
+    out_of_memory_kills: Pair = Pair(warning=1, critical=5)
 
 
 class KnownException(Model):
@@ -259,6 +287,8 @@ class Parameters(Model):
     certificates: CertificateSettings = CertificateSettings()
     database: DatabaseSettings = DatabaseSettings()
     backup: BackupSettings = BackupSettings()
+    access: AccessSettings = AccessSettings()
+    units: tuple[str, ...] = ()
     limits: Limits = Limits()
     known_exceptions: tuple[KnownException, ...] = ()
 
