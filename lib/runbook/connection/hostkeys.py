@@ -76,22 +76,25 @@ def _fingerprint(key: paramiko.PKey) -> str:
     return f"{key.fingerprint} ({key.get_name()})"
 
 
-def _pin_advice(connection: fabric.Connection, settings: ConnectionSettings, *, changed: bool) -> str:
+def _pin_advice(
+    connection: fabric.Connection, settings: ConnectionSettings, key: paramiko.PKey, *, changed: bool
+) -> str:
     path = _known_hosts_files(connection, settings)[0]
     name = _lookup_name(connection)
+    line = f"{name} {key.get_name()} {key.get_base64()}"
     remove = f"ssh-keygen -R {quote([name])} -f {quote([str(path)])} && " if changed else ""
     return (
         "compare it with the fingerprint that the server's own console shows (at the provider, not over SSH):\n"
         "      ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub\n"
         "    Only when they are the same, pin it:\n"
-        f"      {remove}ssh-keyscan -p {connection.port} {quote([str(connection.host)])} 2>/dev/null | sed 's/^[^ ]*/{name}/' >> {quote([str(path)])}"
+        f"      {remove}echo {quote([line])} >> {quote([str(path)])}"
     )
 
 
 def _unknown_key(connection: fabric.Connection, settings: ConnectionSettings, key: paramiko.PKey) -> HostKeyError:
     return HostKeyError(
         f"the host key of {settings.host} ({_lookup_name(connection)}) is not known\n    it shows {_fingerprint(key)}\n    nothing is pinned for it in {_known_hosts_files(connection, settings)[0]}",
-        remedy=_pin_advice(connection, settings, changed=False),
+        remedy=_pin_advice(connection, settings, key, changed=False),
     )
 
 
@@ -102,5 +105,5 @@ def changed(
     return HostKeyError(
         f"THE HOST KEY OF {settings.host} HAS CHANGED ({_lookup_name(connection)}): somebody may be in between, or the server was set up anew\n"
         f"    it shows {_fingerprint(key)}\n    pinned is {', '.join(_fingerprint(item) for item in pinned)} in {_known_hosts_files(connection, settings)[0]}",
-        remedy=_pin_advice(connection, settings, changed=True),
+        remedy=_pin_advice(connection, settings, key, changed=True),
     )

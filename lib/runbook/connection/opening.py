@@ -93,7 +93,7 @@ def _told(error: Exception) -> str:
         return "no answer in time"
     if isinstance(error, socket.gaierror):
         return "the name does not resolve"
-    return str(error) or type(error).__name__
+    return str(error).removeprefix("[Errno None] ") or type(error).__name__
 
 
 def _reach_remedy(error: Exception, settings: ConnectionSettings) -> str:
