@@ -8,8 +8,10 @@ import datetime as dt
 import subprocess
 import time
 from dataclasses import dataclass
+from typing import Self
 
-from sandbox import base, context, host, images
+from sandbox import base, host, images
+from sandbox.context import fingerprint
 from sandbox.docker import LABEL, docker, exists, inspect, remove
 from sandbox.errors import BuildError, EngineError
 from sandbox.progress import Progress
@@ -30,9 +32,9 @@ class Golden:
     seed_hash: str
 
     @classmethod
-    def of_this_tree(cls) -> "Golden":
-        tags = (images.host_tag(), images.service_hash())
-        return cls(context.fingerprint([], "golden", str(ROWS), *tags), context.fingerprint([], "seed", *tags))
+    def of(cls, tree: images.Tree) -> Self:
+        made_from = (tree.host_tag, tree.service_hash)
+        return cls(fingerprint("golden", str(ROWS), *made_from), fingerprint("seed", *made_from))
 
     @property
     def image(self) -> str:
@@ -63,17 +65,23 @@ class Golden:
 
 def ensure(progress: Progress) -> Golden:
     """Return the golden state of this tree, making it (images, seed, provisioning) where it is missing."""
-    golden = Golden.of_this_tree()
+    tree = images.Tree.read()
+    golden = Golden.of(tree)
     if golden.exists and not golden.is_stale:
         return golden
-    host_image = images.ensure_host(progress)
+    images.ensure_host(tree, progress)
     if not _is_whole(golden.seed_volume):
-        images.ensure_services(progress)
+        images.ensure_services(tree, progress)
         with progress.step("image layers and registry of the practice server"):
-            _make_seed(golden, host_image)
+            _make_seed(golden, tree)
     with progress.step("provisioning the practice server"):
-        _provision(golden, host_image, progress)
+        _provision(golden, tree.host_tag, progress)
     return golden
+
+
+def of_this_tree() -> Golden:
+    """Return the names that the golden state of the tree as it is now has, made or not."""
+    return Golden.of(images.Tree.read())
 
 
 def _is_whole(volume: str) -> bool:
@@ -114,14 +122,14 @@ def _copy_volume(source: str, target: str, script: str) -> None:
     )  # fmt: skip
 
 
-def _make_seed(golden: Golden, host_image: str) -> None:
+def _make_seed(golden: Golden, tree: images.Tree) -> None:
     """Load the images into a server's engine, push them to its registry, keep the layers of both."""
     container = f"{images.PREFIX}-seeder-{golden.seed_hash}"
     data = f"{container}-docker"
     _clear(container, data, golden.seed_volume, f"{golden.seed_volume}-whole")
-    host.create(container, host_image, hostname="seeder", docker_volume=data)
+    host.create(container, tree.host_tag, hostname="seeder", docker_volume=data)
     _start(container)
-    tags = {images.service_tag(image): image for image in images.SERVICE_IMAGES}
+    tags = {tree.service_tag(image): image for image in images.SERVICE_IMAGES}
     save = subprocess.Popen(["docker", "save", *tags], stdout=subprocess.PIPE)
     with save:
         docker("exec", "-i", container, "docker", "load", "--quiet", stdin=save.stdout)

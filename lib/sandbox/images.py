@@ -2,8 +2,10 @@
 
 import subprocess
 from dataclasses import dataclass
+from typing import Self
 
-from sandbox import base, context, machine
+from sandbox import base, machine
+from sandbox.context import Inputs
 from sandbox.docker import exists
 from sandbox.errors import BuildError
 from sandbox.progress import Progress
@@ -19,7 +21,8 @@ class ServiceImage:
     """Stage in images/Dockerfile."""
     name: str
     """Repository and tag in the server's registry."""
-    arguments: tuple[str, ...] = ()
+    argument: str | None = None
+    """Build argument that names the release."""
     deployed: bool = True
     """Whether the server has it pulled; others are only in its registry."""
 
@@ -28,64 +31,87 @@ class ServiceImage:
         return f"localhost:5000/{self.name}"
 
 
+def release(part: str, version: str, *, deployed: bool = False) -> ServiceImage:
+    """Given `backend` or `frontend` and a version, return the image of that release."""
+    return ServiceImage(part, f"pazpaz-{part}:{version}", f"{part.upper()}_VERSION={version}", deployed)
+
+
 SERVICE_IMAGES = (
     ServiceImage("postgres", "postgres:17"),
     ServiceImage("redis", "redis:8"),
     ServiceImage("clamav", "clamav:1.4"),
     ServiceImage("minio", "minio:1.4.2"),
     ServiceImage("nginx", "nginx:1.26"),
-    ServiceImage("frontend", "pazpaz-frontend:1.0.0", ("FRONTEND_VERSION=1.0.0",)),
-    ServiceImage("backend", "pazpaz-backend:1.0.0", ("BACKEND_VERSION=1.0.0",)),
+    release("frontend", "1.0.0", deployed=True),
+    release("backend", "1.0.0", deployed=True),
+    release("frontend", "1.1.0"),
+    release("backend", "1.1.0"),
+    release("backend", "1.2.0-crash"),
+    release("backend", "1.3.0-broken"),
 )
-_SERVICE_INPUTS = ("images", "app/backend", "app/frontend", "app/releases")
-_HOST_INPUTS = ("host", "app/scripts")
 
 
-def host_tag() -> str:
-    return f"{PREFIX}/host:{context.fingerprint(context.files(*_HOST_INPUTS), base.BASE)}"
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """What all images are made from, read once, and the names that follow from it."""
+
+    host: Inputs
+    services: Inputs
+
+    @classmethod
+    def read(cls) -> Self:
+        return cls(
+            Inputs.read("host", "app/scripts"), Inputs.read("images", "app/backend", "app/frontend", "app/releases")
+        )
+
+    @property
+    def host_tag(self) -> str:
+        return f"{PREFIX}/host:{self.host.fingerprint(base.BASE)}"
+
+    @property
+    def service_hash(self) -> str:
+        """Hash that all service images share: they are built from one Dockerfile."""
+        return self.services.fingerprint(base.BASE, *(str(image) for image in SERVICE_IMAGES))
+
+    def service_tag(self, image: ServiceImage) -> str:
+        """Return the name of a service image on the outer engine."""
+        return f"{PREFIX}/{image.name}-{self.service_hash}"
 
 
-def service_hash() -> str:
-    """Return the hash that all service images share: they are built from one Dockerfile."""
-    chosen = (f"{image.target} {image.name} {image.arguments} {image.deployed}" for image in SERVICE_IMAGES)
-    return context.fingerprint(context.files(*_SERVICE_INPUTS), base.BASE, *chosen)
+def ensure_host(tree: Tree, progress: Progress) -> None:
+    """Build the server's image where it is missing."""
+    if not exists("image", tree.host_tag):
+        _build(tree.host, tree.host_tag, "host/Dockerfile", (), progress)
 
 
-def service_tag(image: ServiceImage) -> str:
-    """Return the name of a service image on the outer engine."""
-    return f"{PREFIX}/{image.name}-{service_hash()}"
-
-
-def ensure_host(progress: Progress) -> str:
-    """Return the name of the server's image, building it first where this tree's is missing."""
-    tag = host_tag()
-    if not exists("image", tag):
-        _build(progress, tag, "host/Dockerfile", _HOST_INPUTS)
-    return tag
-
-
-def ensure_services(progress: Progress) -> None:
-    """Build those service images of this tree that are missing."""
+def ensure_services(tree: Tree, progress: Progress) -> None:
+    """Build those service images that are missing."""
     for image in SERVICE_IMAGES:
-        if not exists("image", service_tag(image)):
-            _build(progress, service_tag(image), "images/Dockerfile", _SERVICE_INPUTS, image)
+        if not exists("image", tree.service_tag(image)):
+            arguments = (f"--target={image.target}", *([f"--build-arg={image.argument}"] if image.argument else []))
+            _build(tree.services, tree.service_tag(image), "images/Dockerfile", arguments, progress)
 
 
-def _build(
-    progress: Progress, tag: str, dockerfile: str, inputs: tuple[str, ...], image: ServiceImage | None = None
-) -> None:
+def _build(inputs: Inputs, tag: str, dockerfile: str, arguments: tuple[str, ...], progress: Progress) -> None:
     parent = base.ensure(progress)
-    arguments = [f"--build-arg=BASE={parent}", *machine.proxy_arguments()]
-    if image is not None:
-        arguments += [f"--target={image.target}", *(f"--build-arg={argument}" for argument in image.arguments)]
-    with progress.step(f"image {tag}"):
+    command = [
+        "docker",
+        "build",
+        "--network=host",
+        f"--tag={tag}",
+        f"--file={dockerfile}",
+        f"--build-arg=BASE={parent}",
+    ]
+    with progress.step(f"image {tag.removeprefix(f'{PREFIX}/')}"):
         done = subprocess.run(
-            ["docker", "build", "--network=host", f"--tag={tag}", f"--file={dockerfile}", *arguments, "-"],
-            input=context.archive(context.files(*inputs), machine.build_files()),
+            [*command, *machine.proxy_arguments(), *arguments, "-"],
+            input=inputs.archive(machine.build_files()),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             check=False,
         )
-    if done.returncode != 0:
-        said = "\n".join(done.stdout.decode(errors="replace").strip().splitlines()[-30:])
-        raise BuildError(f"The image {tag} could not be built; what is done is kept, run the command again.\n{said}")
+        if done.returncode != 0:
+            said = "\n".join(done.stdout.decode(errors="replace").strip().splitlines()[-30:])
+            raise BuildError(
+                f"The image {tag} could not be built; what is done is kept, run the command again.\n{said}"
+            )

@@ -63,7 +63,7 @@ def up(
     with state.locked(f"sandbox-{name}"):
         found, about = inspect("container", sandbox.container), state.read_about(sandbox)
         if found is not None and about is not None:
-            outdated = about.golden != golden.Golden.of_this_tree().hash
+            outdated = about.golden != golden.of_this_tree().hash
             if not (outdated and rebuild):
                 if outdated:
                     progress.say(f"{name} was made from an older tree; `up --rebuild` makes it anew")
@@ -152,7 +152,7 @@ def status(name: str = state.DEFAULT_NAME, *, size: bool = False) -> Status:
         state=str(found["State"]["Status"]) if found else "absent",
         ports=state.read_ports(sandbox) or {},
         golden=about.golden if about else "",
-        is_current=bool(about and about.golden == golden.Golden.of_this_tree().hash),
+        is_current=bool(about and about.golden == golden.of_this_tree().hash),
         rows=about.rows if about else 0,
         disk=about.disk if about else None,
         created=created,
