@@ -1,22 +1,22 @@
-"""Checks: a fact and the limits in, verdicts out. Pure.
+"""Checks: facts and the limits in, verdicts out. Pure.
 
-Every check function has the shape `(facts, parameters) -> list[Verdict]`; a missing fact gives UNKNOWN with its reason.
+Every check has the shape `(facts, parameters) -> list[Verdict]`; a missing fact gives UNKNOWN with its reason. Limits and
+expectations stand in the params file. Names are `<subsystem>.<aspect>`; `next` names the notebook to open.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-from runbook.facts import Missing
+from runbook.facts import Facts, Missing
+from runbook.parameters import Parameters
 from runbook.verdict import State, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from runbook.parameters import Pair
 
-    from runbook.facts import Facts
-    from runbook.parameters import Parameters
-
-    Check = Callable[[Facts, Parameters], list[Verdict]]
+Check = Callable[[Facts, Parameters], list[Verdict]]
 
 
 def unknown(check: str, subject: str, missing: Missing, *, next_notebook: str = "") -> Verdict:
@@ -24,3 +24,34 @@ def unknown(check: str, subject: str, missing: Missing, *, next_notebook: str = 
     return Verdict(
         State.UNKNOWN, check, subject, f"no evidence: {missing.reason}", evidence=missing.command, next=next_notebook
     )
+
+
+def reach(value: float, limit: Pair) -> State:
+    """Given a value that is better when smaller, return the state; a limit counts as reached when it is equalled."""
+    if value >= limit.critical:
+        return State.CRITICAL
+    return State.WARNING if value >= limit.warning else State.OK
+
+
+def undercut(value: float, limit: Pair) -> State:
+    """Given a value that is better when larger (days left), return the state; at the limit itself it is reached."""
+    if value <= limit.critical:
+        return State.CRITICAL
+    return State.WARNING if value <= limit.warning else State.OK
+
+
+def limits(limit: Pair, unit: str = "") -> str:
+    """Return both steps as text for the limit's column."""
+    return f"{limit.warning:g} / {limit.critical:g}{f' {unit}' if unit else ''}"
+
+
+def flag(
+    good: object, check: str, subject: str, *, ok: str, bad: str, state: State = State.CRITICAL, **more: Any
+) -> Verdict:
+    """Return OK with the reason `ok` where `good` holds, else `state` with the reason `bad`.
+
+    `next` is kept only for a finding: where all is well there is nothing to open.
+    """
+    if good:
+        return Verdict(State.OK, check, subject, ok, **{key: value for key, value in more.items() if key != "next"})
+    return Verdict(state, check, subject, bad, **more)

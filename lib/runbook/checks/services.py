@@ -1,0 +1,185 @@
+"""Containers against what is expected: there, running, healthy, not restarting, from the file and image they should be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runbook.checks import flag, limits, reach, unknown
+from runbook.facts import Missing
+from runbook.verdict import State, Verdict
+
+if TYPE_CHECKING:
+    from runbook.facts import Facts
+    from runbook.facts.services import Container
+    from runbook.parameters import Parameters, Service
+
+STATUS, WONT_START, CONTROL = "02-services/status", "08-troubleshoot/service-wont-start", "02-services/control"
+BREACH, USAGE = "09-emergency/security-breach", "08-troubleshoot/high-cpu-memory"
+
+
+def state(facts: Facts, parameters: Parameters) -> list[Verdict]:
+    """Every expected container exists and runs."""
+    found = facts.get("containers")
+    if isinstance(found, Missing):
+        return [unknown("services.state", "docker", found, next_notebook=WONT_START)]
+    return [_state(service, found.expected.get(service.name)) for service in parameters.stack.services]
+
+
+def _state(service: Service, container: Container | None) -> Verdict:
+    worst = State.CRITICAL if service.critical else State.WARNING
+    if container is None:
+        return Verdict(
+            worst, "services.missing", service.name, f"there is no container {service.container}",
+            value="absent", limit="running", evidence="docker ps --all does not list it", next=CONTROL,
+        )  # fmt: skip
+    more = f": {container.error}" if container.error else ""
+    if container.state in {"exited", "dead"}:
+        reason = f"{container.state} with code {container.exit_code} ({container.exit_meaning}){more}"
+    elif container.state == "paused":
+        reason = "paused: it holds its connections and answers nothing"
+    elif container.state == "restarting":
+        reason = f"restarting again and again, last exit code {container.exit_code} ({container.exit_meaning}){more}"
+    else:
+        reason = f"{container.state}{more}"
+    return flag(
+        container.running, "services.state", service.name, ok="running", bad=reason, state=worst,
+        value=container.state, limit="running", next=CONTROL if container.state == "paused" else WONT_START,
+        evidence=f"docker inspect {container.name}: {container.state}, exit code {container.exit_code}",
+    )  # fmt: skip
+
+
+def health(facts: Facts, parameters: Parameters) -> list[Verdict]:
+    """Every running container that has a health check passes it."""
+    found = facts.get("containers")
+    if isinstance(found, Missing):
+        return []  # services.state says so
+    return [
+        _health(service, found.expected[service.name])
+        for service in parameters.stack.services
+        if service.name in found.expected and found.expected[service.name].running
+    ]
+
+
+def _health(service: Service, container: Container) -> Verdict:
+    worst = State.CRITICAL if service.critical else State.WARNING
+    evidence = f"{container.failing_streak} failures in a row; it said: {container.health_said or '(nothing)'}"
+    if not container.health:
+        return Verdict(State.OK, "services.health", service.name, "running; it has no health check", value="none", limit="healthy")  # fmt: skip
+    if container.health == "starting":
+        return Verdict(State.WARNING, "services.health", service.name, "starting: look again shortly", value="starting", limit="healthy", evidence=evidence, next=STATUS)  # fmt: skip
+    tuned = f"; a well tuned check would be {service.well_tuned_health_check}" if service.well_tuned_health_check else ""
+    return flag(
+        container.health == "healthy", "services.health", service.name, ok="healthy",
+        bad=f"its health check fails{tuned}", state=worst, value=container.health, limit="healthy",
+        evidence="" if container.health == "healthy" else evidence, next=WONT_START,
+    )  # fmt: skip
+
+
+def restarts(facts: Facts, parameters: Parameters) -> list[Verdict]:
+    """No container was restarted by Docker, was killed for want of memory, or would stay down after a reboot."""
+    found = facts.get("containers")
+    if isinstance(found, Missing):
+        return []  # services.state says so
+    limit = parameters.limits.container_restarts
+    verdicts = []
+    for container in found:
+        verdicts.append(
+            Verdict(
+                reach(container.restarts, limit), "services.restarts", container.service,
+                "never restarted by Docker" if not container.restarts else f"restarted {container.restarts} times by Docker since it was created",
+                value=str(container.restarts), limit=limits(limit),
+                evidence=f"last started {container.started:%Y-%m-%d %H:%M:%S} UTC" if container.started else "never started",
+                next=WONT_START if container.restarts else "",
+            )
+        )  # fmt: skip
+        if container.oom_killed:
+            verdicts.append(
+                Verdict(
+                    State.WARNING, "services.memory-kill", container.service, "a process in it was killed for want of memory",
+                    value="OOMKilled", limit="never", evidence=f"docker inspect {container.name}: OOMKilled=true", next=USAGE,
+                )
+            )  # fmt: skip
+        if container.restart_policy == "no":
+            verdicts.append(
+                Verdict(
+                    State.WARNING, "services.restart-policy", container.service, "it would stay down after a crash or a reboot",
+                    value="no", limit="unless-stopped or always", evidence=f"docker inspect {container.name}: restart policy no", next=CONTROL,
+                )
+            )  # fmt: skip
+    return verdicts
+
+
+def extra(facts: Facts, parameters: Parameters) -> list[Verdict]:
+    """No container is there that nobody expects."""
+    found = facts.get("containers")
+    if isinstance(found, Missing):
+        return []  # services.state says so
+    known = {service.container for service in parameters.stack.services}
+    strangers = [item for item in found.all if item.name not in known]
+    if not strangers:
+        return [Verdict(State.OK, "services.extra", "containers", "no container that nobody expects", value="0", limit="0")]
+    return [
+        Verdict(
+            State.WARNING, "services.extra", item.name, f"nobody expects this container ({item.image})",
+            value=item.state, limit="not there", evidence=f"docker ps: {item.name} {item.image} {item.status}", next=BREACH,
+        )
+        for item in strangers
+    ]  # fmt: skip
+
+
+def image(facts: Facts, parameters: Parameters) -> list[Verdict]:
+    """Every container runs the image that its tag means now, and the one the params file names, where it names one."""
+    found, images = facts.get("containers"), facts.get("images")
+    if isinstance(images, Missing):
+        return [unknown("services.image", "images", images, next_notebook=STATUS)]
+    if isinstance(found, Missing):
+        return []  # services.state says so
+    now = {item.reference: item for item in images}
+    verdicts = []
+    for service in parameters.stack.services:
+        container = found.expected.get(service.name)
+        if container is None:
+            continue
+        tagged = now.get(container.reference)
+        digest = (tagged.digest if tagged else "") or container.image
+        same = tagged is not None and tagged.id == container.image
+        wanted = service.image in {None, container.reference}
+        reason = (
+            f"the params file names {service.image}" if not wanted
+            else "its tag means another image now: it was pulled but not recreated" if tagged else "its tag no longer exists on the server"
+        )  # fmt: skip
+        verdicts.append(
+            flag(
+                same and wanted, "services.image", service.name, ok="runs the image of its tag", bad=reason,
+                state=State.WARNING, value=container.reference, limit=service.image or "the tag's image",
+                evidence=f"runs {container.image[:19]}, tag is {digest[:19]}", next=CONTROL,
+            )
+        )  # fmt: skip
+    return verdicts
+
+
+def drift(facts: Facts, _parameters: Parameters) -> list[Verdict]:
+    """Every container was made from the compose file and environment as they are now (a restart does not re-read them)."""
+    found, compose = facts.get("containers"), facts.get("compose")
+    if isinstance(compose, Missing):
+        return [unknown("services.drift", "compose file", compose, next_notebook="01-access/server-inventory")]
+    if not compose.valid:
+        return [
+            Verdict(
+                State.CRITICAL, "services.drift", "compose file", "Compose refuses the file: nothing can be recreated",
+                value="refused", limit="accepted", evidence=compose.error, next="01-access/server-inventory",
+            )
+        ]  # fmt: skip
+    if isinstance(found, Missing):
+        return []  # services.state says so
+    return [
+        flag(
+            container.config_hash == compose.hashes.get(container.service), "services.drift", container.service,
+            ok="made from the files as they are now",
+            bad="the compose file or its environment changed since it was made; restart does not re-read them, recreate does"
+            if container.service in compose.hashes else "the compose file does not know this service",
+            state=State.WARNING, value=container.config_hash[:12] or "none", limit=compose.hashes.get(container.service, "")[:12],
+            evidence=f"created {container.created:%Y-%m-%d %H:%M:%S} UTC", next=CONTROL,
+        )
+        for container in found
+    ]  # fmt: skip
