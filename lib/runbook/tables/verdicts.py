@@ -76,17 +76,18 @@ def before_after(before: Verdicts, after: Verdicts) -> Table:
     return Table(("state", "before", "change", "check", "subject", "now"), tuple(rows), title)
 
 
-def state_of(verdicts: Verdicts | None, subject: str, *checks: str) -> State | None:
-    """Given verdicts, return the worst state of a subject under these checks (or check rooms); None when there is none."""
-    found = findings_of(verdicts, subject, *checks)
-    return worst(row.state for row in found) if found else None
-
-
-def findings_of(verdicts: Verdicts | None, subject: str, *checks: str) -> list[Verdict]:
-    """Given verdicts, return those of a subject under these checks, worst first."""
+def findings_of(verdicts: Verdicts | None, subject: str | None, *checks: str) -> list[Verdict]:
+    """Given verdicts, return those of a subject (None: of any) under these checks or check rooms, worst first."""
     if verdicts is None:
         return []
-    return [row for row in (verdicts.only(*checks) if checks else verdicts) if row.subject == subject]
+    chosen = verdicts.only(*checks) if checks else verdicts
+    return [row for row in chosen if subject is None or row.subject == subject]
+
+
+def state_of(found: Iterable[Verdict]) -> State | None:
+    """Given the verdicts of one thing, return the worst state; None when nothing was judged."""
+    states = [row.state for row in found]
+    return worst(states) if states else None
 
 
 def reason_of(found: Iterable[Verdict]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from runbook.tables import before_after, evidence, next_steps, verdict_table
-from runbook.tables.verdicts import reason_of, state_of
+from runbook.tables.verdicts import findings_of, reason_of, state_of
 from runbook.verdict import State, Verdict, Verdicts
 
 API = Verdict(State.CRITICAL, "services.running", "api", "the container is stopped", evidence="Exited (137)", next="02-services/status")  # fmt: skip
@@ -54,7 +54,8 @@ def test_before_and_after_stand_side_by_side_worst_change_first():
 
 
 def test_a_subject_without_a_verdict_has_no_state():
-    assert state_of(ALL, "redis", "services") is None
-    assert state_of(None, "api") is None
-    assert state_of(ALL, "api", "services") is State.CRITICAL
+    assert state_of(findings_of(ALL, "redis", "services")) is None
+    assert state_of(findings_of(None, "api")) is None
+    assert state_of(findings_of(ALL, "api", "services")) is State.CRITICAL
+    assert state_of(findings_of(ALL, None, "services.running")) is State.CRITICAL
     assert reason_of([API, NGINX]) == "the container is stopped"
