@@ -47,7 +47,9 @@ class Command:
     stdin: str = field(default="", repr=False)
     sudo: bool = False
     timeout: float = DEFAULT_TIMEOUT_SECONDS
-    expect: Mapping[int, str] = field(default_factory=lambda: OK)  # a mapping proxy has no hash, so dataclass takes no default
+    expect: Mapping[int, str] = field(
+        default_factory=lambda: OK
+    )  # a mapping proxy has no hash, so dataclass takes no default
     changes: bool = False
     secret: tuple[str, ...] = field(default=(), repr=False)
     why: str = ""
@@ -63,11 +65,11 @@ class Command:
     @property
     def shown(self) -> str:
         """The command as shell text with its secrets masked: what a plan, a record and an error show."""
-        text = quote(("sudo", *self.argv) if self.sudo else self.argv)
-        for value in self.secret:
+        words = ("sudo", *self.argv) if self.sudo else self.argv
+        for value in sorted(self.secret, key=len, reverse=True):
             if value:
-                text = text.replace(shlex.quote(value), MASK).replace(value, MASK)
-        return text
+                words = tuple(word.replace(value, MASK) for word in words)
+        return quote(words)
 
 
 @dataclass(frozen=True, slots=True)

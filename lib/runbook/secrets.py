@@ -86,8 +86,9 @@ def _from_keyring(place: str, what: str) -> str:
 
 
 def _from_prompt(_place: str, what: str) -> str:
-    from_jupyter = "ipykernel" in sys.modules
-    if not from_jupyter and not sys.stdin.isatty():
+    module = sys.modules.get("IPython")
+    in_kernel = module is not None and module.get_ipython() is not None
+    if not in_kernel and not sys.stdin.isatty():
         raise SecretError(
             f"{what}: prompt needs a terminal, and there is none",
             remedy="use env:, file: or keyring: in the params file for unattended runs",

@@ -1,0 +1,90 @@
+"""The house: imports go one way, one room has the SSH library, and the practice server stays outside."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import runbook
+
+LIBRARY = Path(runbook.__file__).parent
+MODULES = sorted(LIBRARY.rglob("*.py"))
+# the rooms from bottom to top: a module may import from its own room and from those before it
+ORDER = [
+    ("errors",),
+    ("verdict", "commands", "parameters", "secrets", "notebook"),
+    ("connection", "journal", "chain"),
+    ("facts",),
+    ("checks",),
+    ("actions", "bundles"),
+    ("tables", "plots"),
+    ("record", "outcome", "archive", "recorder", "html"),
+    ("run", "index", "report", "diff"),
+    ("engine", "runner", "kernel"),
+    ("cli",),
+]
+
+
+def imported(path: Path, *, late: bool = True) -> set[str]:
+    """Return the modules that a file imports; `late` counts imports inside functions too."""
+    tree = ast.parse(path.read_text())
+    found: set[str] = set()
+    typing_only = {
+        id(node)
+        for branch in ast.walk(tree)
+        if isinstance(branch, ast.If) and "TYPE_CHECKING" in ast.unparse(branch.test)
+        for node in ast.walk(branch)
+    }
+    for node in ast.walk(tree) if late else tree.body:
+        if id(node) in typing_only:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def room(module: str) -> int | None:
+    """Return the level of a module of ours, None for one that is not listed."""
+    parts = module.split(".")
+    if parts[0] != "runbook" or len(parts) < 2:
+        return None
+    return next(
+        (level for level, names in enumerate(ORDER) if parts[1] in names or parts[1].split("_")[0] in names), None
+    )
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(LIBRARY)))
+def test_ssh_is_in_one_room(path: Path) -> None:
+    if path.relative_to(LIBRARY).parts[0] != "connection":
+        assert not {
+            name for name in imported(path) if name.split(".")[0] in {"fabric", "paramiko", "invoke", "asyncssh"}
+        }
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(LIBRARY)))
+def test_the_library_never_imports_the_practice_server(path: Path) -> None:
+    if not path.name.startswith("cli"):  # the command line hands `sandbox` over by name
+        assert not {name for name in imported(path) if name.split(".")[0] == "sandbox"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(LIBRARY)))
+def test_imports_go_one_way(path: Path) -> None:
+    own = room("runbook." + ".".join(path.relative_to(LIBRARY).with_suffix("").parts))
+    if path == LIBRARY / "__init__.py" or path.name == "__main__.py":
+        return
+    assert own is not None, f"{path.name} is in no room: add it to ORDER"
+    above = {name for name in imported(path, late=False) if (level := room(name)) is not None and level > own}
+    assert not above
+
+
+def test_help_needs_nothing_heavy() -> None:
+    code = "import sys, runbook, runbook.cli; print([m for m in ('paramiko','pandas','matplotlib','papermill','nbformat','pydantic','IPython') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
