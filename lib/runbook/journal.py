@@ -197,13 +197,14 @@ class Journal:
             journal = cls.join(Path(os.environ.get(OUTPUTS_VARIABLE) or outputs), joined)
             if not journal.closed:
                 journal.header |= plain(header)
-                journal.event("run.start", **header, pid=os.getpid(), role="kernel")
+                journal.event("run.start", **(header | {"pid": os.getpid(), "role": "kernel"}))
                 return journal
             outputs = journal.outputs  # that run is over: what follows in the same kernel is another one
-        return cls._begin(Path(outputs), header)
+        return cls.begin(Path(outputs), header)
 
     @classmethod
-    def _begin(cls, outputs: Path, header: dict[str, Any]) -> Journal:
+    def begin(cls, outputs: Path, header: dict[str, Any]) -> Journal:
+        """Given the outputs folder and the header of a run, begin a new run there. Raises RecordError."""
         from runbook.chain import Chain  # noqa: PLC0415 (chain.py is built on this module)
 
         run_id = new_run_id(str(header.get("target", "none")), str(header.get("notebook", "none")))
@@ -223,7 +224,7 @@ class Journal:
                 f"{outputs} cannot be written: {error.strerror}",
                 remedy="free space there or mend the folder's rights, or name another folder with --outputs; nothing was run",
             ) from None
-        journal.event("run.start", **header, pid=os.getpid(), role=header.get("role", "kernel"))
+        journal.event("run.start", **({"role": "kernel"} | header | {"pid": os.getpid()}))
         return journal
 
     @classmethod
@@ -300,7 +301,7 @@ class Journal:
     def _continue(self) -> None:
         """After its end a run is not written to: what still happens in this process begins another run."""
         header = {key: value for key, value in self.header.items() if key not in {"pid", "role"}}
-        successor = Journal._begin(self.outputs, header | {"continues": self.run_id})
+        successor = Journal.begin(self.outputs, header | {"continues": self.run_id})
         self.path, self.run_id, self.header = successor.path, successor.run_id, successor.header
         self.head, self.size, self.alive, self.closed = successor.head, successor.size, successor.alive, False
 

@@ -86,8 +86,11 @@ def commands_of(events: Iterable[Event]) -> list[dict[str, Any]]:
 
 
 def source_of(events: Sequence[Event]) -> dict[str, Any]:
-    """Return the notebook that was run, as the journal keeps it; one without cells when it does not."""
-    found = next((event.data["notebook"] for event in events if event.kind == "source"), None)
+    """Return the notebook that was run, as the journal keeps it; one without cells when it does not.
+
+    The runner's word (with its parameters injected) comes later than the file's.
+    """
+    found = next((event.data["notebook"] for event in reversed(events) if event.kind == "source"), None)
     return found or {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
 
 
