@@ -1,21 +1,35 @@
 """What cells show: facts and verdicts as tables, worst first, stable from run to run.
 
-`tables.<subsystem>(facts, verdict)` shows what was seen with the state that the checks gave it. A fact that is missing
-gives a table that says so: no evidence is never an empty table.
+`tables.<what>(facts, verdict)` shows what was seen with the state that the checks gave it. A fact that is missing gives a
+table that says so: no evidence is never an empty table.
 """
 
 from __future__ import annotations
 
+from runbook.tables.exceptions import exceptions
+from runbook.tables.resources import disks, docker_disk, host, usage
+from runbook.tables.services import compose, containers, images
 from runbook.tables.table import Link, Table, duration, size
 from runbook.tables.verdicts import before_after, evidence, next_steps, verdict_table
+from runbook.tables.web import walk, web
 
 __all__ = [
     "Link",
     "Table",
     "before_after",
+    "compose",
+    "containers",
+    "disks",
+    "docker_disk",
     "duration",
     "evidence",
+    "exceptions",
+    "host",
+    "images",
     "next_steps",
     "size",
+    "usage",
     "verdict_table",
+    "walk",
+    "web",
 ]

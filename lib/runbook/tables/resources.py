@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from runbook.facts import Missing
-from runbook.tables.shown import count, missing_table, shown
+from runbook.tables.shown import count, shown
 from runbook.tables.table import Cell, Table, duration, size
 from runbook.tables.verdicts import findings_of, reason_of, state_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from runbook.facts import Facts
-    from runbook.facts.resources import DockerShare, Filesystem, Usage
+    from runbook.facts.resources import Clock, DockerShare, Filesystem, Machine, Reboot, Usage
     from runbook.verdict import Verdicts
 
 MIB = 1024**2
@@ -66,55 +68,46 @@ def disks(fact: tuple[Filesystem, ...], facts: Facts, verdicts: Verdicts | None)
     )
 
 
-def host(facts: Facts, verdicts: Verdicts | None = None) -> Table:
+@shown("machine")
+def host(fact: Machine, facts: Facts, verdicts: Verdicts | None) -> Table:
     """Return memory, swap, load, pressure, clock, kills for want of memory, failed units and a pending reboot."""
-    missing = [facts.get(name) for name in ("machine",) if isinstance(facts.get(name), Missing)]
-    if missing:
-        return missing_table(missing[0])
-    machine = facts.machine
-    seen: list[tuple[str, str]] = [
-        ("memory", f"{machine.memory_used_percent:.1f} % of {size(machine.memory_bytes)}"),
-        ("swap", f"{machine.swap_used_percent:.1f} % of {size(machine.swap_bytes)}" if machine.swap_bytes else "none"),
-        ("load", f"{machine.load_5:.2f} on {count(machine.cpus, 'processor')}"),
-        ("up since", f"{duration(machine.uptime_seconds)} ago"),
-    ]
-    seen += [
-        (f"waiting for {name}", f"{value:.1f} % of the time")
-        for name, value in sorted(machine.pressure_percent.items())
-    ]
-    seen += [
-        ("clock", _said(facts.get("clock"), lambda clock: _clock(clock, facts))),
-        ("kills for memory", _said(facts.get("kills"), lambda kills: count(len(kills), "kill") + " in the last day")),
-        ("failed units", _said(facts.get("units"), lambda units: ", ".join(units.failed) or "none")),
-        (
-            "restart pending",
-            _said(
-                facts.get("reboot"), lambda reboot: "yes: " + ", ".join(reboot.packages) if reboot.required else "no"
-            ),
+    swap = f"{fact.swap_used_percent:.1f} % of {size(fact.swap_bytes)}" if fact.swap_bytes else "none"
+    seen: list[tuple[str, str, str | None, str]] = [
+        ("memory", "resources.memory", "host", f"{fact.memory_used_percent:.1f} % of {size(fact.memory_bytes)}"),
+        ("swap", "resources.swap", "host", swap),
+        ("load", "resources.load", "host", f"{fact.load_per_cpu:.2f} per processor"),
+        *(
+            (f"waiting for {name}", "resources.pressure", name, f"{value:.1f} % of the last minute")
+            for name, value in sorted(fact.pressure_percent.items())
         ),
+        ("clock", "resources.clock", "host", _said(facts, "clock", lambda clock: _clock(clock, facts))),
+        (
+            "kills for memory",
+            "resources.oom",
+            None,
+            _said(facts, "kills", lambda kills: count(len(kills), "kill") + " in the last day"),
+        ),
+        ("restart pending", "resources.reboot", None, _said(facts, "reboot", _reboot)),
+        ("failed units", "units.failed", None, _said(facts, "units", lambda units: ", ".join(units.failed) or "none")),
     ]
     rows: list[tuple[Cell, ...]] = []
-    for subject, value in seen:
-        found = findings_of(verdicts, subject, "resources", "units")
-        rows.append(
-            (state_of(found), subject, value, "; ".join(row.limit for row in found if row.limit), reason_of(found))
-        )
-    return Table.of(("state", "what", "seen", "limit", "finding"), rows, title="The host itself")
+    for label, check, subject, value in seen:
+        found = findings_of(verdicts, subject, check)
+        limit = found[0].limit if found else None
+        rows.append((state_of(found), label, value, limit, reason_of(found)))
+    title = f"The host itself: {count(fact.cpus, 'processor')}, up for {duration(fact.uptime_seconds)}"
+    return Table.of(("state", "what", "seen", "limit", "finding"), rows, title=title)
 
 
-def docker_disk(facts: Facts, verdicts: Verdicts | None = None) -> Table:
+@shown("docker_disk")
+def docker_disk(fact: tuple[DockerShare, ...], _facts: Facts, verdicts: Verdicts | None) -> Table:
     """Return what each kind of Docker's data takes, and what of it could be given back."""
-    fact = facts.get("docker_disk")
-    if isinstance(fact, Missing):
-        return missing_table(fact)
-    state = state_of(findings_of(verdicts, "docker", "resources"))
-    rows = [
-        (state, item.kind, item.count, item.active, item.size_bytes / GIB, item.reclaimable_bytes / GIB)
-        for item in fact
-    ]
-    return Table.of(
-        ("state", "kind", "number", "in use", "size GiB", "reclaimable GiB"), rows, title="What Docker keeps"
-    )
+    found = findings_of(verdicts, None, "resources.docker-disk")
+    rows = [(item.kind, item.count, item.active, item.size_bytes / GIB, item.reclaimable_bytes / GIB) for item in fact]
+    columns = ("kind", "number", "in use", "size GiB", "reclaimable GiB")
+    state = state_of(found)
+    title = f"What Docker keeps{f': {state}' if state else ''}"
+    return Table(columns, tuple(rows), title, note=reason_of(found))
 
 
 def _docker_note(fact: tuple[DockerShare, ...] | Missing) -> str:
@@ -126,10 +119,15 @@ def _docker_note(fact: tuple[DockerShare, ...] | Missing) -> str:
     return "Docker keeps " + ", ".join(parts) + "."
 
 
-def _said(fact: Any, say: Any) -> str:
+def _said(facts: Facts, name: str, say: Callable[[Any], str]) -> str:
+    fact = facts.get(name)
     return f"no evidence: {fact.reason}" if isinstance(fact, Missing) else say(fact)
 
 
-def _clock(clock: Any, facts: Facts) -> str:
-    kept = {True: "kept by NTP", False: "NOT kept by NTP", None: "unknown who keeps it"}[clock.synchronized]
-    return f"{clock.epoch_seconds - facts.begun:+.1f} s from this machine's, {kept}"
+def _reboot(fact: Reboot) -> str:
+    return f"yes: {', '.join(fact.packages) or 'no package named'}" if fact.required else "no"
+
+
+def _clock(clock: Clock, facts: Facts) -> str:
+    kept = {True: "kept by a time server", False: "kept by nobody", None: "unknown who keeps it"}[clock.synchronized]
+    return f"{clock.epoch_seconds - facts.begun:.1f} s from this machine's, {kept}"

@@ -6,40 +6,43 @@ from typing import TYPE_CHECKING
 
 from runbook.tables.shown import count, shown
 from runbook.tables.table import Cell, Table, size
-from runbook.tables.verdicts import findings_of, reason_of, state_of
+from runbook.tables.verdicts import findings_of as _of
+from runbook.tables.verdicts import reason_of, state_of
 from runbook.verdict import State
 
 if TYPE_CHECKING:
     from runbook.facts import Facts
     from runbook.facts.synthetic import Step, Walk
     from runbook.facts.web import Answer, Web
-    from runbook.verdict import Verdicts
+    from runbook.verdict import Verdict, Verdicts
+
+HTTP_OK, HTTP_BAD = 200, 400
 
 
 @shown("web")
 def web(fact: Web, _facts: Facts, verdicts: Verdicts | None) -> Table:
     """Return what each request to the public address got, with its time."""
-    asked: list[tuple[str, str, Answer | None]] = [
-        ("web.front-page", "front page", fact.front),
-        ("web.health", "health (only says that the process lives)", fact.health),
-        ("web.ready", "readiness (asks each part)", fact.ready),
-        ("web.redirect", "plain http", fact.redirect),
+    asked: list[tuple[str, Answer | None, list[Verdict]]] = [
+        ("front page", fact.front, _of(verdicts, "front page", "web.front-page", "web.latency")),
+        ("plain http", fact.redirect, _of(verdicts, None, "web.redirect")),
+        ("API: alive (no more than that)", fact.health, _of(verdicts, "API", "web.health", "web.latency")),
+        ("API: ready", fact.ready, _of(verdicts, "API", "web.ready") + _of(verdicts, "readiness", "web.latency")),
+        *((f"front page's {item.path}", item, _of(verdicts, None, "web.assets")) for item in fact.assets),
     ]
-    asked += [("web.assets", f"part of the page: {answer.path}", answer) for answer in fact.assets]
-    rows: list[tuple[Cell, ...]] = []
-    for check, what, answer in asked:
-        if answer is not None:
-            found = findings_of(verdicts, None, check)
-            rows.append((state_of(found), what, _answered(answer), answer.milliseconds, reason_of(found)))
-    rows += [(None, f"readiness of {name}", said, None, "") for name, said in sorted(fact.ready_checks.items())]
-    found = findings_of(verdicts, None, "web.certificate")
-    served = fact.certificate
-    trust = fact.certificate_error or (served.error if served else "")
-    rows.append((state_of(found), "certificate as served", trust or "trusted, name matches", None, reason_of(found)))
-    columns = ("state", "asked for", "answer", "milliseconds", "finding")
-    failed = sum(1 for _, _, answer in asked if answer is not None and (answer.error or answer.status >= 400))  # noqa: PLR2004 (HTTP: 400 and above are errors)
-    title = f"{count(len(rows), 'look')} from outside, {failed} of the requests failed"
-    return Table.of(columns, rows, title=title)
+    rows: list[tuple[Cell, ...]] = [
+        (state_of(found), what, _answered(answer), answer.milliseconds, reason_of(found))
+        for what, answer, found in asked
+        if answer is not None
+    ]
+    for name, said in sorted(fact.ready_checks.items()):
+        found = _of(verdicts, name, "web.ready")
+        rows.append((state_of(found), f"API reaches {name}", said, None, reason_of(found)))
+    found = _of(verdicts, None, "web.certificate", "web.certificate-days")
+    trust = fact.certificate_error or (fact.certificate.error if fact.certificate else "")
+    rows.append((state_of(found), "certificate", trust or "trusted, and for this name", None, reason_of(found)))
+    failed = sum(1 for _, answer, _ in asked if answer is not None and not HTTP_OK <= answer.status < HTTP_BAD)
+    title = f"{count(len(rows), 'look')} from outside, {count(failed, 'failed request')}"
+    return Table.of(("state", "asked for", "answer", "milliseconds", "finding"), rows, title=title)
 
 
 @shown("synthetic")
@@ -57,7 +60,7 @@ def walk(fact: Walk, _facts: Facts, verdicts: Verdicts | None) -> Table:
 
 
 def _step(step: Step, verdicts: Verdicts | None) -> tuple[Cell, ...]:
-    judged = state_of(findings_of(verdicts, None, f"synthetic.{step.name}"))
+    judged = state_of(_of(verdicts, None, f"synthetic.{step.name}"))
     state = judged or (State.UNKNOWN if step.passed is None else State.OK if step.passed else State.CRITICAL)
     return (state, step.name, step.reason, None if step.passed is None else step.milliseconds, step.evidence)
 
