@@ -243,7 +243,7 @@ class Journal:
             journal._hold()
         return journal
 
-    def event(self, kind: str, **data: Any) -> dict[str, Any]:
+    def event(self, kind: str, /, **data: Any) -> dict[str, Any]:
         """Write one event and return its line once it is on disk. Raises RecordError where no place takes it."""
         clean = redactor.value(plain(data))
         with self._lock:
