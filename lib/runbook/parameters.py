@@ -289,6 +289,7 @@ class Parameters(Model):
     backup: BackupSettings = BackupSettings()
     access: AccessSettings = AccessSettings()
     units: tuple[str, ...] = ()
+    read_only_mounts: tuple[str, ...] = ()
     limits: Limits = Limits()
     known_exceptions: tuple[KnownException, ...] = ()
 
@@ -347,7 +348,8 @@ def load(target: str, directory: Path | None = None) -> Parameters:
             f"target {target!r}", [f"there is no params file {path.name} in {folder}"],
             remedy=f"{hint}Known targets: {', '.join(targets(folder)) or 'none'}. To add one, copy params/production.example.yaml to params/{name}.yaml",
         )  # fmt: skip
-    return read(path, target=target, instance=instance or name)
+    # the tests set RUNBOOK_INSTANCE, so that they do not touch the practice server a person works on
+    return read(path, target=target, instance=instance or os.environ.get("RUNBOOK_INSTANCE") or name)
 
 
 def read(path: Path, *, target: str, instance: str) -> Parameters:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from runbook.checks import flag, limits, reach, unknown
@@ -31,9 +32,10 @@ def disks(facts: Facts, parameters: Parameters) -> list[Verdict]:
         return [unknown("resources.disk", "file systems", found, next_notebook=DISK)]
     verdicts = []
     for item in found:
+        expected = any(fnmatchcase(item.mount, pattern) for pattern in parameters.read_only_mounts)
         verdicts.append(
             flag(
-                not item.read_only, "resources.read-only", item.mount, ok="can be written", bad="mounted read-only: nothing on it can change",
+                not item.read_only or expected, "resources.read-only", item.mount, ok="read-only, as expected" if item.read_only else "can be written", bad="mounted read-only: nothing on it can change",
                 value="ro" if item.read_only else "rw", limit="rw", evidence=f"{item.source} {item.kind}", next=TRIAGE,
             )
         )  # fmt: skip
@@ -72,7 +74,7 @@ def clock(facts: Facts, parameters: Parameters) -> list[Verdict]:
     if isinstance(found, Missing):
         return [unknown("resources.clock", "host", found, next_notebook=DETAILED)]
     # the server answered at some moment between the two: within them its clock cannot be told to be wrong
-    skew = max(0.0, facts.begun - found.epoch_seconds, found.epoch_seconds - facts.ended)
+    skew = max(0.0, facts.begun - found, found - facts.ended)
     return [_against("resources.clock", "host", round(skew, 1), parameters.limits.clock_skew_seconds, "s", "difference to this machine's clock", TRIAGE)]  # fmt: skip
 
 

@@ -18,8 +18,12 @@ if TYPE_CHECKING:
     from runbook.commands import Result
     from runbook.parameters import Parameters
 
-# file systems that hold no data of their own: the kernel's windows, and images that are read-only by nature
-NOT_DISKS = frozenset({"squashfs", "iso9660", "erofs", "overlay", "fuse.lxcfs", "nsfs", "autofs", "ramfs", "efivarfs"})
+# file systems that hold no data of their own: images that are read-only by nature, and what shows other ones again
+NOT_DISKS = frozenset({"squashfs", "iso9660", "erofs", "fuse.lxcfs", "nsfs", "autofs", "ramfs", "efivarfs"})
+# the kernel's windows, what containers mount for themselves, and the files that a container runtime lays in
+NOT_PLACES = re.compile(
+    r"/(proc|sys|dev)(/.*)?|/run/.+|/etc/(hosts|hostname|resolv\.conf)|/var/lib/docker/(overlay2|containers|rootfs)/.*"
+)
 KERNEL_FILES = ("/proc/meminfo", "/proc/loadavg", "/proc/uptime", "/proc/stat", "/proc/pressure/cpu", "/proc/pressure/memory", "/proc/pressure/io")  # fmt: skip
 KIBI = 1024
 INODE_FIELDS = 4
@@ -44,9 +48,9 @@ def filesystems_commands(_parameters: Parameters) -> dict[str, Command]:
     """Ask findmnt for bytes and options (JSON), and df for inodes."""
     columns = "TARGET,SOURCE,FSTYPE,SIZE,USED,AVAIL,OPTIONS"
     return {
-        "mounts": Command(("findmnt", "--json", "--bytes", "--list", "--real", "--output", columns), timeout=10),
+        "mounts": Command(("findmnt", "--json", "--bytes", "--list", "--output", columns), timeout=10),
         # exit code 1: one of them could not be asked (a mount of another user); the others are printed
-        "inodes": Command(("df", "--output=itotal,iused,iavail,target"), expect={0: "ok", 1: "some not readable"}, timeout=10),
+        "inodes": Command(("df", "--all", "--output=itotal,iused,iavail,target"), expect={0: "ok", 1: "some not readable"}, timeout=10),
     }  # fmt: skip
 
 
@@ -55,7 +59,7 @@ def parse_filesystems(results: Mapping[str, Result], _parameters: Parameters) ->
     inodes = _inodes(results["inodes"].stdout)
     found: dict[str, Filesystem] = {}
     for item in json.loads(results["mounts"].stdout)["filesystems"]:
-        if item["fstype"] in NOT_DISKS or not item.get("size"):
+        if item["fstype"] in NOT_DISKS or NOT_PLACES.fullmatch(item["target"]) or not item.get("size"):
             continue
         used, free = int(item["used"]), int(item["avail"])
         filesystem = Filesystem(
@@ -74,7 +78,7 @@ def parse_filesystems(results: Mapping[str, Result], _parameters: Parameters) ->
         device = re.sub(r"\[.*\]$", "", filesystem.source)
         key = device if device.startswith("/") else f"{device} {filesystem.mount}"
         if filesystem.read_only:
-            key += " ro"
+            key = f"read-only {filesystem.mount}"
         known = found.get(key)
         if known is None or len(filesystem.mount) < len(known.mount):
             found[key] = filesystem
@@ -172,33 +176,39 @@ def parse_machine(results: Mapping[str, Result], _parameters: Parameters) -> Mac
 machine = Fact("machine", machine_commands, parse_machine)
 
 
-@dataclass(frozen=True, slots=True)
-class Clock:
-    """The server's clock, in seconds since 1970, and who keeps it right."""
+def clock_commands(_parameters: Parameters) -> dict[str, Command]:
+    """Ask for the time with its fraction."""
+    return {"now": Command(("date", "+%s.%N"), timeout=10)}
 
-    epoch_seconds: float
-    synchronized: bool | None
+
+def parse_clock(results: Mapping[str, Result], _parameters: Parameters) -> float:
+    """Return the server's clock, in seconds since 1970."""
+    return float(results["now"].stdout)
+
+
+clock = Fact("clock", clock_commands, parse_clock)
+
+
+@dataclass(frozen=True, slots=True)
+class TimeKeeping:
+    """Whether the clock is kept right by NTP, and the zone it shows."""
+
+    synchronized: bool
     zone: str
 
 
-def clock_commands(_parameters: Parameters) -> dict[str, Command]:
-    """Ask for the time, and whether it is kept by NTP."""
-    return {
-        "now": Command(("date", "+%s.%N"), timeout=10),
-        "kept": Command(("timedatectl", "show", "--property=NTPSynchronized,Timezone"), timeout=10),
-    }
+def time_keeping_commands(_parameters: Parameters) -> dict[str, Command]:
+    """Ask systemd, which starts a service for the answer (0.2 s)."""
+    return {"kept": Command(("timedatectl", "show", "--property=NTPSynchronized", "--property=Timezone"), timeout=20)}
 
 
-def parse_clock(results: Mapping[str, Result], _parameters: Parameters) -> Clock:
-    """Read both; where timedatectl cannot answer (no time daemon), it is not known who keeps the clock."""
-    kept = dict(line.partition("=")[::2] for line in results["kept"].stdout.splitlines())
-    said = kept.get("NTPSynchronized") if results["kept"].ok else None
-    return Clock(
-        float(results["now"].stdout), None if said is None else said == "yes", kept.get("Timezone", "")
-    )
+def parse_time_keeping(results: Mapping[str, Result], _parameters: Parameters) -> TimeKeeping:
+    """Read `key=value` lines."""
+    values = dict(line.partition("=")[::2] for line in results["kept"].stdout.splitlines())
+    return TimeKeeping(values["NTPSynchronized"] == "yes", values.get("Timezone", ""))
 
 
-clock = Fact("clock", clock_commands, parse_clock, optional=frozenset({"kept"}))
+time_keeping = Fact("time_keeping", time_keeping_commands, parse_time_keeping)
 
 
 @dataclass(frozen=True, slots=True)

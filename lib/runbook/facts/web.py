@@ -157,6 +157,7 @@ class Site:
             size += len(data)
             if size > MOST_BYTES:
                 raise ValueError(f"the answer is longer than {MOST_BYTES} bytes")
+        response.read()  # nothing is left, but only this tells the connection that it is free for the next request
         if response.will_close:
             self.close()
         return response, b"".join(parts)

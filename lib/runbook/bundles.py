@@ -1,0 +1,85 @@
+"""Which facts and checks belong to which notebook.
+
+A notebook names nothing of this: `run.gather()` and `run.judge()` take it from here by the notebook's name, so that the
+same question is asked and judged alike wherever it is asked. Entries name `module.attribute` below `runbook.facts` and
+`runbook.checks`, and only those that are needed are imported. An entry with `()` behind it is called with the values of
+the notebook's parameters cell and returns the fact.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from runbook.errors import NotebookError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from runbook.checks import Check
+    from runbook.facts import AnyFact
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """The facts and checks of one notebook, by name."""
+
+    facts: tuple[str, ...]
+    checks: tuple[str, ...]
+
+    def __add__(self, other: Bundle) -> Bundle:
+        """Join two bundles, each entry once."""
+        return Bundle(
+            tuple(dict.fromkeys(self.facts + other.facts)), tuple(dict.fromkeys(self.checks + other.checks))
+        )
+
+
+# What known exceptions of services.health rest on: the page served, the job done.
+FROM_OUTSIDE = Bundle(("web.web", "synthetic.synthetic"), ("web.web", "synthetic.synthetic"))
+CONTAINERS = Bundle(
+    ("services.containers",), ("services.state", "services.health", "services.restarts", "services.extra")
+)
+HOST = Bundle(
+    ("resources.filesystems", "resources.machine", "resources.clock", "units.units"),
+    ("resources.disks", "resources.machine", "resources.clock", "units.units"),
+)
+QUICK = FROM_OUTSIDE + CONTAINERS + HOST
+DETAILED = QUICK + Bundle(
+    ("resources.usage", "resources.docker_disk", "resources.kills", "resources.reboot"),
+    ("resources.usage", "resources.docker_disk", "resources.kills", "resources.reboot"),
+)
+
+BUNDLES: dict[str, Bundle] = {
+    "02-services/status": FROM_OUTSIDE
+    + CONTAINERS
+    + Bundle(("services.images", "services.compose"), ("services.image", "services.drift")),
+    "04-health/quick": QUICK,
+    "04-health/detailed": DETAILED,
+}
+
+
+def bundle(notebook: str) -> Bundle:
+    """Given a notebook's name, return its bundle. Raises NotebookError for one that has none."""
+    try:
+        return BUNDLES[notebook]
+    except KeyError:
+        raise NotebookError(
+            f"no facts are declared for the notebook {notebook}", remedy=f"add it to {__name__}.BUNDLES"
+        ) from None
+
+
+def facts(notebook: str, values: Mapping[str, Any] | None = None) -> tuple[AnyFact, ...]:
+    """Given a notebook's name and the values of its parameters cell, return its facts."""
+    return tuple(_resolve("runbook.facts", entry, values or {}) for entry in bundle(notebook).facts)
+
+
+def checks(notebook: str) -> tuple[Check, ...]:
+    """Given a notebook's name, return its checks."""
+    return tuple(_resolve("runbook.checks", entry, {}) for entry in bundle(notebook).checks)
+
+
+def _resolve(package: str, entry: str, values: Mapping[str, Any]) -> Any:
+    module, _, name = entry.removesuffix("()").partition(".")
+    found = getattr(importlib.import_module(f"{package}.{module}"), name)
+    return found(values) if entry.endswith("()") else found
