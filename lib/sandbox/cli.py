@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from sandbox.errors import SandboxError
+from sandbox.faults import cli as faults
 from sandbox.state import DEFAULT_NAME
 
 
@@ -127,6 +128,10 @@ def open_(name: str) -> None:
         os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or sys.platform == "darwin"
     ):
         webbrowser.open(url)
+
+
+for command in (faults.break_, faults.mend, faults.traffic):
+    main.add_command(command)
 
 
 def show(status: Any) -> None:
