@@ -52,7 +52,11 @@ STATE_BASE = "font-weight:bold;padding:0 .4em;border-radius:2px;white-space:nowr
 TABLE_STYLE = "border-collapse:collapse;font-size:13px;margin:.3em 0"
 CAPTION_STYLE = "caption-side:top;text-align:left;font-weight:bold;padding:.2em 0;color:inherit"
 HEAD_STYLE = "padding:.25em .7em;border-bottom:2px solid currentColor;vertical-align:bottom"
-CELL_STYLE = "padding:.25em .7em;border-bottom:1px solid #bbb;vertical-align:top;max-width:34em;overflow-wrap:anywhere"
+CELL_STYLE = (
+    "padding:.25em .7em;border-bottom:1px solid #bbb;vertical-align:top;max-width:34em;overflow-wrap:break-word"
+)
+SHORT_STYLE = ";white-space:nowrap"
+SHORT = 28
 NOTE_STYLE = "margin:.2em 0;font-size:13px"
 
 
@@ -126,7 +130,7 @@ class Table:
         body = "".join(
             "<tr>"
             + "".join(
-                f'<td style="{CELL_STYLE};{align}">{_html_of(cell)}</td>'
+                f'<td style="{CELL_STYLE};{align}{SHORT_STYLE if len(text_of(cell)) <= SHORT else ""}">{_html_of(cell)}</td>'
                 for cell, align in zip(row, aligned, strict=True)
             )
             + "</tr>"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from runbook.parameters import project_root
-from runbook.tables.table import Cell, Link, Table
+from runbook.tables.shown import count
+from runbook.tables.table import SHOWN_ROWS, Cell, Link, Table
 from runbook.verdict import State, Verdict, Verdicts, worst
 
 if TYPE_CHECKING:
@@ -13,12 +15,27 @@ if TYPE_CHECKING:
 
 
 def verdict_table(verdicts: Verdicts) -> Table:
-    """Given verdicts, return the findings, worst first, value beside limit; known exceptions say why they are accepted."""
+    """Given verdicts, return the findings, worst first, value beside limit; known exceptions say why they are accepted.
+
+    Where there are many, the plain OKs are summed up by room: at three in the morning they are not what is looked for.
+    """
     columns = ("state", "check", "subject", "finding", "value", "limit")
-    rows = [
-        (row.state, row.check, row.subject, _finding(row), row.value, row.limit) for row in _noteworthy_first(verdicts)
-    ]
+    noteworthy = [row for row in verdicts if row.state is not State.OK or row.known]
+    plain = [row for row in verdicts if row.state is State.OK and not row.known]
+    rows: list[tuple[Cell, ...]] = [_row(row) for row in noteworthy]
+    if len(verdicts) <= SHOWN_ROWS:
+        rows += [_row(row) for row in plain]
+    else:
+        rooms = Counter(row.check.partition(".")[0] for row in plain)
+        rows += [
+            (State.OK, room, count(number, "check"), "passed", None, None) for room, number in sorted(rooms.items())
+        ]
     return Table.of(columns, rows, title=verdicts.sentence)
+
+
+def _row(row: Verdict) -> tuple[Cell, ...]:
+    finding = f"{row.reason} (known: {row.known})" if row.known else row.reason
+    return (row.state, row.check, row.subject, finding, row.value, row.limit)
 
 
 def evidence(verdicts: Verdicts) -> Table:
@@ -92,7 +109,8 @@ def state_of(found: Iterable[Verdict]) -> State | None:
 
 def reason_of(found: Iterable[Verdict]) -> str:
     """Given the verdicts of one subject, return the reasons of what is not plainly OK, in one line."""
-    return "; ".join(_finding(row) for row in found if row.state is not State.OK or row.known)
+    noteworthy = [row for row in found if row.state is not State.OK or row.known]
+    return "; ".join(f"known exception, {row.known}" if row.known else row.reason for row in noteworthy)
 
 
 def notebook_link(name: str, *, depth: int = 1) -> Link | str:
@@ -100,14 +118,6 @@ def notebook_link(name: str, *, depth: int = 1) -> Link | str:
     if (project_root() / "notebooks" / f"{name}.ipynb").is_file():
         return Link(name, f"{'../' * depth}{name}.ipynb")
     return f"{name} (planned)"
-
-
-def _finding(row: Verdict) -> str:
-    return f"{row.reason} (known: {row.known})" if row.known else row.reason
-
-
-def _noteworthy_first(verdicts: Verdicts) -> list[Verdict]:
-    return sorted(verdicts, key=lambda row: (-row.state.rank, not row.known, row.check, row.subject))
 
 
 def _because(group: list[Verdict]) -> str:

@@ -42,7 +42,7 @@ def web(fact: Web, _facts: Facts, verdicts: Verdicts | None) -> Table:
     rows.append((state_of(found), "certificate", trust or "trusted, and for this name", None, reason_of(found)))
     failed = sum(1 for _, answer, _ in asked if answer is not None and not HTTP_OK <= answer.status < HTTP_BAD)
     title = f"{count(len(rows), 'look')} from outside, {count(failed, 'failed request')}"
-    return Table.of(("state", "asked for", "answer", "milliseconds", "finding"), rows, title=title)
+    return Table.of(("state", "asked for", "answer", "milliseconds", "finding"), rows, title=title).all
 
 
 @shown("synthetic")

@@ -22,6 +22,17 @@ def test_findings_stand_worst_first_then_known_exceptions():
     assert table.title.startswith("CRITICAL: 2 of 4")
 
 
+def test_many_plain_oks_are_summed_up_by_room():
+    rows = verdict_table(
+        Verdicts.of([*ALL, *(Verdict(State.OK, "disk.space", f"/{n}", "room") for n in range(20))])
+    ).rows
+    assert [row[1:4] for row in rows[2:]] == [
+        ("services.health", "arq-worker", "unhealthy (known: jobs are done; until 2027-06-30)"),
+        ("disk", "20 checks", "passed"),
+        ("services", "1 check", "passed"),
+    ]
+
+
 def test_evidence_is_shown_for_each_finding():
     assert [row[2] for row in evidence(ALL).rows] == ["Exited (137)", "the disk fills up", "unhealthy"]
     assert repr(evidence(Verdicts.of([NGINX]))) == "No findings to prove."
