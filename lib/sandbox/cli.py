@@ -10,9 +10,11 @@ from typing import Any
 
 import click
 
-from sandbox.errors import SandboxError
+from sandbox import lifecycle, state
+from sandbox.errors import NotUpError, SandboxError
 from sandbox.faults import cli as faults
-from sandbox.state import DEFAULT_NAME
+from sandbox.lifecycle import Status
+from sandbox.state import DEFAULT_NAME, Sandbox
 
 
 class _OneScreen(click.Group):
@@ -43,8 +45,6 @@ def main() -> None:
 @click.option("--rebuild", is_flag=True, help="Make it anew if the tree has changed since it was made.")
 def up(name: str, rows: int | None, disk: str | None, *, rebuild: bool) -> None:
     """Start the sandbox NAME and wait until it is ready; make it first where needed."""
-    from sandbox import lifecycle
-
     show(lifecycle.up(name, rows=rows, disk=disk, rebuild=rebuild))
 
 
@@ -53,8 +53,6 @@ def up(name: str, rows: int | None, disk: str | None, *, rebuild: bool) -> None:
 @click.option("--all", "everything", is_flag=True, help="All sandboxes, and the images and volumes they are made from.")
 def down(name: str, *, everything: bool) -> None:
     """Remove the sandbox NAME with everything it holds."""
-    from sandbox import lifecycle
-
     if everything:
         lifecycle.down_all()
         click.echo("Nothing of any sandbox is left.")
@@ -69,8 +67,6 @@ def down(name: str, *, everything: bool) -> None:
 @click.option("--rebuild", is_flag=True, help="Take the tree as it is now, if it has changed since.")
 def reset(name: str, *, rebuild: bool) -> None:
     """Bring the sandbox NAME back to the state it was created with."""
-    from sandbox import lifecycle
-
     show(lifecycle.reset(name, rebuild=rebuild))
 
 
@@ -79,8 +75,6 @@ def reset(name: str, *, rebuild: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def status(name: str, *, as_json: bool) -> None:
     """Show the sandbox NAME, or all of them."""
-    from sandbox import lifecycle, state
-
     found = [lifecycle.status(each, size=True) for each in ([name] if name else state.known())]
     if as_json:
         click.echo(json.dumps([asdict(each) for each in found], indent=2))
@@ -96,9 +90,6 @@ def status(name: str, *, as_json: bool) -> None:
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 def ssh(name: str, command: tuple[str, ...]) -> None:
     """Log in to a sandbox, or run COMMAND there; `--` before it keeps its own options."""
-    from sandbox.errors import NotUpError
-    from sandbox.state import Sandbox
-
     config = Sandbox.named(name).folder / "ssh_config"
     if not config.is_file():
         raise NotUpError(f"There is no sandbox {name}. Start one: ./runbook sandbox up {name}")
@@ -106,17 +97,14 @@ def ssh(name: str, command: tuple[str, ...]) -> None:
     if program is None:
         raise SandboxError("There is no ssh command on this machine (Debian, Ubuntu: apt-get install openssh-client).")
     sys.stdout.flush()
-    os.execv(program, ["ssh", "-F", str(config), name, *command])
+    os.execv(program, ["ssh", "-F", str(config), name, *command])  # noqa: S606 - no shell is wanted
 
 
 @main.command("open")
 @name_argument
 def open_(name: str) -> None:
     """Print where a browser finds the sandbox NAME, and open it where there is one."""
-    from sandbox import state
-    from sandbox.errors import NotUpError
-
-    sandbox = state.Sandbox.named(name)
+    sandbox = Sandbox.named(name)
     ports = state.read_ports(sandbox)
     if ports is None:
         raise NotUpError(f"There is no sandbox {name}. Start one: ./runbook sandbox up {name}")
@@ -134,10 +122,10 @@ for command in (faults.break_, faults.mend, faults.traffic):
     main.add_command(command)
 
 
-def show(status: Any) -> None:
+def show(status: Status) -> None:
     """Print one sandbox in a few lines."""
-    state = status.state if status.is_current or not status.golden else f"{status.state} (made from an older tree)"
-    click.echo(f"{status.name}: {state}")
+    condition = status.state if status.is_current or not status.golden else f"{status.state} (made from an older tree)"
+    click.echo(f"{status.name}: {condition}")
     if status.state == "absent":
         return
     click.echo("  ports on 127.0.0.1: " + ", ".join(f"{purpose} {port}" for purpose, port in status.ports.items()))

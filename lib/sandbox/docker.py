@@ -85,10 +85,10 @@ def names(kind: str, label: str = LABEL) -> list[str]:
 
 
 def remove(kind: str, targets: Sequence[str]) -> None:
-    """Remove containers, volumes or images; what is already gone is no error."""
+    """Remove containers or volumes, or names of images; what is already gone is no error."""
     if not targets:
         return
-    flags = {"container": ("--force", "--volumes"), "volume": ("--force",), "image": ("--force",)}[kind]
+    flags = {"container": ("--force", "--volumes"), "volume": ("--force",), "image": ()}[kind]
     done = docker(kind, "rm", *flags, *targets, check=False)
     if not done.ok and any("no such" not in line.lower() for line in done.stderr.strip().splitlines()):
         raise EngineError(f"`docker {kind} rm` failed: {done.stderr.strip()}")

@@ -1,7 +1,7 @@
-"""The provisioned state that every sandbox is a copy of: a seed of image layers, an image and a volume.
+"""The provisioned state that every sandbox is a copy of: a seed volume of image layers, and an image.
 
-The seed holds the layers of the service images and the registry's blobs once for all sandboxes. The golden image and
-volume hold one server in production: database, certificates, secrets. Both are named by hashes of what made them.
+The seed holds the layers of the service images and the registry's blobs once for all sandboxes. The golden image holds
+one server in production: database, certificates, secrets. Both are named by hashes of what made them.
 """
 
 import datetime as dt
@@ -18,8 +18,10 @@ from sandbox.progress import Progress
 
 ROWS = 100_000
 """Rows of the big table in the golden state."""
-SEED_LABEL = f"{LABEL}.seed"
+SEED_LABEL = f"{LABEL}.layers"
 """Label of a golden image that names the seed it goes with."""
+_STEP = "step: "
+"""How practice-provision marks the lines that a waiting person wants to see."""
 LIFETIME = dt.timedelta(days=21)
 """After this a golden state is made anew: its certificates live 90 days and its backup should not look forgotten."""
 
@@ -41,17 +43,13 @@ class Golden:
         return f"{images.PREFIX}/golden:{self.hash}"
 
     @property
-    def volume(self) -> str:
-        return f"{images.PREFIX}-golden-{self.hash}"
-
-    @property
     def seed_volume(self) -> str:
         return f"{images.PREFIX}-seed-{self.seed_hash}"
 
     @property
     def exists(self) -> bool:
-        """Whether all parts are there; the image is made last, so that an interrupted build is not taken for whole."""
-        return exists("image", self.image) and exists("volume", self.volume) and exists("volume", self.seed_volume)
+        """Whether both parts are there; the image is made last, so that an interrupted build is not taken for whole."""
+        return exists("image", self.image) and exists("volume", self.seed_volume)
 
     @property
     def is_stale(self) -> bool:
@@ -63,12 +61,8 @@ class Golden:
         return dt.datetime.now(dt.UTC) - made > LIFETIME
 
 
-def ensure(progress: Progress) -> Golden:
-    """Return the golden state of this tree, making it (images, seed, provisioning) where it is missing."""
-    tree = images.Tree.read()
-    golden = Golden.of(tree)
-    if golden.exists and not golden.is_stale:
-        return golden
+def make(golden: Golden, tree: images.Tree, progress: Progress) -> None:
+    """Make a golden state from a tree: images and seed where they are missing, then provisioning."""
     images.ensure_host(tree, progress)
     if not _is_whole(golden.seed_volume):
         images.ensure_services(tree, progress)
@@ -76,7 +70,6 @@ def ensure(progress: Progress) -> Golden:
             _make_seed(golden, tree)
     with progress.step("provisioning the practice server"):
         _provision(golden, tree.host_tag, progress)
-    return golden
 
 
 def of_this_tree() -> Golden:
@@ -113,15 +106,6 @@ def _runs(container: str) -> bool:
     return bool(found and found["State"]["Running"])
 
 
-def _copy_volume(source: str, target: str, script: str) -> None:
-    """Run a shell script with one volume at /from and a new one at /to."""
-    docker("volume", "create", f"--label={LABEL}=state", target)
-    docker(
-        "run", "--rm", "--pull=never", f"--label={LABEL}=part", f"--volume={source}:/from:ro", f"--volume={target}:/to",
-        base.BASE, "sh", "-ec", script,
-    )  # fmt: skip
-
-
 def _make_seed(golden: Golden, tree: images.Tree) -> None:
     """Load the images into a server's engine, push them to its registry, keep the layers of both."""
     container = f"{images.PREFIX}-seeder-{golden.seed_hash}"
@@ -151,32 +135,36 @@ def _make_seed(golden: Golden, tree: images.Tree) -> None:
         "systemctl stop docker-registry && cp -a /var/lib/docker-registry/docker/registry/v2 /var/lib/docker/registry",
     )
     docker("stop", container)
-    _copy_volume(data, golden.seed_volume, "cp -a /from/image /from/overlay2 /from/registry /to/")
+    docker("volume", "create", f"--label={LABEL}=seed", golden.seed_volume)
+    mounts = (f"--volume={data}:/from:ro", f"--volume={golden.seed_volume}:/to")
+    copy = "cp -a /from/image /from/overlay2 /from/registry /to/"
+    docker("run", "--rm", "--pull=never", f"--label={LABEL}=part", *mounts, base.BASE, "sh", "-ec", copy)
     _mark_whole(golden.seed_volume)
     _clear(container, data)
 
 
 def _provision(golden: Golden, host_image: str, progress: Progress) -> None:
-    """Bring one server into production and keep it: its file system as an image, its engine's data as a volume."""
+    """Bring one server into production and keep it as an image, its engine's data in a folder of it."""
     container = f"{images.PREFIX}-provisioner-{golden.hash}"
     data = f"{container}-docker"
-    remove("image", [golden.image])
-    _clear(container, data, golden.volume)
+    _clear(container, data)
     host.create(container, host_image, hostname="pazpaz", docker_volume=data, seed=golden.seed_volume)
     _start(container)
-    done = docker("exec", container, "practice-provision", str(ROWS), check=False)
-    for line in done.stdout.splitlines():
-        if line.startswith("["):
-            progress.say(f"  {line}")
-    if not done.ok:
+    said: list[str] = []
+    command = ["docker", "exec", container, "practice-provision", str(ROWS)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as provision:
+        for line in provision.stdout or ():
+            said.append(line)
+            if line.startswith(_STEP):
+                progress.say(f"  {line.removeprefix(_STEP).strip()}")
+    if provision.returncode != 0:
         raise BuildError(
             f"The practice server could not be provisioned (it is kept for a look: docker exec -it {container} bash).\n"
-            f"{(done.stdout + done.stderr)[-3000:]}"
+            f"{''.join(said)[-3000:]}"
         )
-    docker(
-        "exec", container, "sh", "-ec", "journalctl --rotate --quiet; journalctl --vacuum-time=1s --quiet", check=False
-    )
+    stopped = "systemctl stop docker.socket docker.service containerd.service"
+    kept = f"mkdir -p {host.GOLDEN} && cp -a /var/lib/docker/. {host.GOLDEN}/"
+    docker("exec", container, "sh", "-ec", f"{stopped} && {kept}")
     docker("stop", container)
-    _copy_volume(data, golden.volume, "cp -a /from/. /to/")
     docker("commit", f"--change=LABEL {LABEL}=golden {SEED_LABEL}={golden.seed_hash}", container, golden.image)
     _clear(container, data)

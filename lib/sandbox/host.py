@@ -8,6 +8,7 @@ from sandbox.docker import LABEL, docker
 
 SEED = "/srv/practice/seed"
 GOLDEN = "/srv/practice/golden"
+"""Where a golden image keeps the inner engine's data; practice-init copies it to the empty volume."""
 DISK = "/srv/practice/disk"
 IDENTITY = "/etc/practice/identity"
 
@@ -32,14 +33,13 @@ _SYSTEMD = (
 )
 
 
-def create(  # noqa: D417 - the three volumes are described together
+def create(
     container: str,
     image: str,
     *,
     hostname: str,
     docker_volume: str,
     seed: str | None = None,
-    golden: str | None = None,
     ports: Mapping[str, int] | None = None,
     disk: tuple[str, str] | None = None,
     label: str = "part",
@@ -47,14 +47,17 @@ def create(  # noqa: D417 - the three volumes are described together
     """Create, but do not start, a practice server.
 
     Args:
-        docker_volume, seed, golden: volumes for the inner engine's data, the shared layers, the provisioned data.
+        container: its name.
+        image: the server's image, provisioned or not.
+        hostname: what it calls itself.
+        docker_volume: volume for the inner engine's data.
+        seed: volume with the image layers that all servers share.
         ports: published on the loopback address, by purpose.
         disk: volume and size (as truncate takes it) of a disk of limited size for the inner engine's data.
         label: what it is part of; `sandbox` for one that a person asked for.
     """
     mounts = [f"--volume={docker_volume}:/var/lib/docker"]
     mounts += [f"--volume={seed}:{SEED}:ro"] if seed else []
-    mounts += [f"--volume={golden}:{GOLDEN}:ro"] if golden else []
     if disk:
         mounts += [f"--volume={disk[0]}:{DISK}", f"--env=PRACTICE_DISK={disk[1]}"]
     volumes = [docker_volume, *([disk[0]] if disk else [])]

@@ -1,5 +1,6 @@
 """The images: one for the server itself, and those that the server runs. Tagged by a hash of what goes into them."""
 
+import os
 import subprocess
 from dataclasses import dataclass
 from typing import Self
@@ -109,6 +110,7 @@ def _build(inputs: Inputs, tag: str, dockerfile: str, arguments: tuple[str, ...]
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             check=False,
+            env={**os.environ, "BUILDX_BUILDER": "default"},  # another builder does not see this engine's images
         )
         if done.returncode != 0:
             said = "\n".join(done.stdout.decode(errors="replace").strip().splitlines()[-30:])

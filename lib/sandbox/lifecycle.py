@@ -1,13 +1,12 @@
 """The life of a sandbox: up, reset, down, what it is like, and commands inside it by way of the engine."""
 
 import datetime as dt
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sandbox import docker as docker_
-from sandbox import engine, golden, host, identity, images, state
+from sandbox import engine, golden, host, identity, images, prune, state
 from sandbox import ports as ports_
 from sandbox.docker import Completed, docker, inspect
 from sandbox.errors import EngineError, NotReadyError, NotUpError, SandboxError
@@ -54,13 +53,15 @@ def up(
     """Have the sandbox running and ready; one that is already is left alone, one that stopped is started.
 
     Args:
+        name: of the sandbox.
         rows: rows of the big table; the golden state's number where it is not given.
         disk: size of a disk of its own for docker's data and the backups, such as `2G`; unlimited where not given.
         rebuild: make it anew if the tree has changed since it was made.
+        progress: where to say what is being done.
     """
     sandbox, progress = Sandbox.named(name), progress or Progress()
     engine.ensure(progress)
-    with state.locked(f"sandbox-{name}"):
+    with state.locked(sandbox.container):
         found, about = inspect("container", sandbox.container), state.read_about(sandbox)
         if found is not None and about is not None:
             outdated = about.golden != golden.of_this_tree().hash
@@ -82,14 +83,16 @@ def reset(name: str = state.DEFAULT_NAME, *, rebuild: bool = False, progress: Pr
     """Bring the sandbox back to the state that it was created with: same keys, same ports, same data.
 
     Args:
+        name: of the sandbox.
         rebuild: take the tree as it is now where it has changed.
+        progress: where to say what is being done.
 
     Raises:
         NotUpError: there is no such sandbox.
     """
     sandbox, progress = Sandbox.named(name), progress or Progress()
     engine.ensure(progress)
-    with state.locked(f"sandbox-{name}"):
+    with state.locked(sandbox.container):
         about = state.read_about(sandbox)
         if about is None:
             raise NotUpError(f"There is no sandbox {name} to reset. Start one: sandbox up {name}")
@@ -106,11 +109,10 @@ def down(name: str = state.DEFAULT_NAME, *, progress: Progress | None = None) ->
     if not sandbox.folder.exists() and not engine.answers():
         return False
     engine.ensure(progress)
-    with state.locked(f"sandbox-{name}"):
+    with state.locked(sandbox.container):
         was_there = sandbox.folder.exists() or docker_.exists("container", sandbox.container)
         _remove_parts(sandbox)
         state.forget(sandbox)
-    (state.home() / f".sandbox-{name}.lock").unlink(missing_ok=True)
     return was_there
 
 
@@ -131,16 +133,15 @@ def down_all(*, progress: Progress | None = None) -> None:
             f"Images are kept: other state folders have sandboxes on this engine: {', '.join(foreign)}.\n"
             "Take those down first, each with its own RUNBOOK_SANDBOX_HOME."
         )
-    docker_.remove("container", docker_.names("container"))
-    docker_.remove("volume", docker_.names("volume"))
-    docker_.remove("image", docker_.names("image"))
-    shutil.rmtree(state.home(), ignore_errors=True)
+    prune.everything()
+    state.forget_locks()
 
 
 def status(name: str = state.DEFAULT_NAME, *, size: bool = False) -> Status:
     """Return what the sandbox is like.
 
     Args:
+        name: of the sandbox.
         size: also measure its size, which takes some tenths of a second; 0 otherwise.
     """
     sandbox = Sandbox.named(name)
@@ -195,7 +196,12 @@ def execute(
 
 def _golden(progress: Progress) -> golden.Golden:
     with state.locked("build"):
-        return golden.ensure(progress)
+        tree = images.Tree.read()
+        chosen = golden.Golden.of(tree)
+        if not chosen.exists or chosen.is_stale:
+            golden.make(chosen, tree, progress)
+            prune.old_states(chosen, tree)
+        return chosen
 
 
 def _golden_of(about: About) -> golden.Golden | None:
@@ -210,26 +216,25 @@ def _create(sandbox: Sandbox, chosen: golden.Golden, rows: int, disk: str | None
     with progress.step(f"starting {sandbox.name}"):
         _remove_parts(sandbox)
         (sandbox.folder / "sandbox.json").unlink(missing_ok=True)
-        with state.locked("ports"):
+        with state.locked("ports"):  # until they are in use: whoever chooses next must see them taken
             ports = state.read_ports(sandbox) or {}
             if not ports or not all(ports_.is_free(port) for port in ports.values()):
                 ports = ports_.choose(taken=_ports_of_others(sandbox))
             identity.create(sandbox, ports)
             state.write_ports(sandbox, ports)
-        host.create(
-            sandbox.container,
-            chosen.image,
-            hostname=sandbox.hostname,
-            docker_volume=sandbox.volume,
-            seed=chosen.seed_volume,
-            golden=chosen.volume,
-            ports=ports,
-            disk=(sandbox.disk_volume, disk) if disk else None,
-            label="sandbox",
-        )
-        with identity.for_server(sandbox) as folder:
-            host.lay_in_identity(sandbox.container, folder)
-        docker("start", sandbox.container)
+            host.create(
+                sandbox.container,
+                chosen.image,
+                hostname=sandbox.hostname,
+                docker_volume=sandbox.volume,
+                seed=chosen.seed_volume,
+                ports=ports,
+                disk=(sandbox.disk_volume, disk) if disk else None,
+                label="sandbox",
+            )
+            with identity.for_server(sandbox) as folder:
+                host.lay_in_identity(sandbox.container, folder)
+            docker("start", sandbox.container)
         _settle(sandbox)
         if rows != golden.ROWS:
             progress.say(f"filling the big table to {rows} rows")

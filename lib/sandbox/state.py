@@ -5,15 +5,28 @@ import hashlib
 import json
 import os
 import re
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from sandbox.errors import BadNameError
 
 DEFAULT_NAME = "sandbox"
+FILES = (
+    "ssh_config",
+    "known_hosts",
+    "id_ed25519",
+    "id_ed25519.pub",
+    "ssh_host_ed25519_key",
+    "ssh_host_ed25519_key.pub",
+    "sudo_password",
+    "synthetic_password",
+    "ca.crt",
+    "ports.json",
+    "sandbox.json",
+)
+"""Every file that a sandbox's folder holds."""
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,28}[a-z0-9])?")
 
 
@@ -127,18 +140,35 @@ def known() -> list[str]:
     place = home()
     if not place.is_dir():
         return []
-    return sorted(entry.name for entry in place.iterdir() if entry.is_dir() and _NAME.fullmatch(entry.name))
+    return sorted(entry.parent.name for entry in place.glob("*/ports.json") if _NAME.fullmatch(entry.parent.name))
 
 
 def forget(sandbox: Sandbox) -> None:
-    shutil.rmtree(sandbox.folder, ignore_errors=True)
+    """Remove what is kept about a sandbox, and nothing else that may lie in a folder of that name."""
+    for name in FILES:
+        (sandbox.folder / name).unlink(missing_ok=True)
+        (sandbox.folder / f"{name}.part").unlink(missing_ok=True)
+    with suppress(OSError):  # not there, or not empty
+        sandbox.folder.rmdir()
 
 
 @contextmanager
 def locked(what: str) -> Iterator[None]:
-    """Hold the lock of that name; two commands that would build or change the same thing take turns."""
-    place = home()
+    """Hold the lock of that name; two commands that would build or change the same thing take turns.
+
+    Locks lie in one place whatever the state folder is, since the engine is shared.
+    """
+    place = _default_home()
     place.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (place / f".{what}.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def forget_locks() -> None:
+    """Remove the lock files, and the state folders where nothing is left in them."""
+    for lock in _default_home().glob(".*.lock"):
+        lock.unlink(missing_ok=True)
+    for place in {home(), _default_home()}:
+        with suppress(OSError):  # not there, or not empty
+            place.rmdir()
