@@ -11,6 +11,7 @@ import fcntl
 import os
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import orjson
@@ -18,11 +19,11 @@ import orjson
 from runbook import outcome, record
 from runbook.chain import Chain
 from runbook.errors import RecordError
-from runbook.journal import Journal, alive_path, fallback_folder, is_alive, journal_path, read
+from runbook.journal import OUTPUTS_VARIABLE, Journal, alive_path, fallback_folder, is_alive, journal_path, read
+from runbook.parameters import project_root
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from runbook.journal import Event
 
@@ -38,6 +39,19 @@ class Finished:
     state: str
     reason: str
     exit_code: int
+    verdict: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """How it ended, in one sentence."""
+        if self.state == outcome.WHOLE:
+            return self.verdict or "UNKNOWN: the notebook ran whole but judged nothing."
+        return f"{self.state.upper()}: {self.reason}"
+
+
+def outputs_folder() -> Path:
+    """Return the folder of the records: RUNBOOK_OUTPUTS, or outputs/ of the checkout."""
+    return Path(os.environ.get(OUTPUTS_VARIABLE) or project_root() / "outputs")
 
 
 def finalise(journal: Journal, state: str = "", reason: str = "") -> Finished:
@@ -86,9 +100,15 @@ def write(outputs: Path, run_id: str) -> Finished:
         ) from None
     with contextlib.suppress(OSError):
         alive_path(outputs, run_id).unlink(missing_ok=True)
-    end = outcome.end_of(reading.events) or {}
+    events = reading.events
+    end, verdict = outcome.end_of(events) or {}, outcome.verdict_of(events) or {}
     return Finished(
-        run_id, target, str(end.get("state")), str(end.get("reason", "")), outcome.exit_code(reading.events)
+        run_id,
+        target,
+        str(end.get("state")),
+        str(end.get("reason", "")),
+        outcome.exit_code(events),
+        str(verdict.get("sentence") or verdict.get("state") or ""),
     )
 
 

@@ -63,7 +63,7 @@ class Stopper:
             "PYDEVD_DISABLE_FILE_VALIDATION": "1",
         }
         return subprocess.Popen(
-            [sys.executable, "-m", "runbook.kernel", self.connection_file],
+            [sys.executable, "-P", "-m", "runbook.kernel", self.connection_file],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
