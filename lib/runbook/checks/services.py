@@ -174,12 +174,12 @@ def drift(facts: Facts, _parameters: Parameters) -> list[Verdict]:
         return []  # services.state says so
     return [
         flag(
-            container.config_hash == compose.hashes.get(container.service), "services.drift", container.service,
+            compose.would.get(container.name) == "Running" or not container.running, "services.drift", container.service,
             ok="made from the files as they are now",
             bad="the compose file or its environment changed since it was made; restart does not re-read them, recreate does"
-            if container.service in compose.hashes else "the compose file does not know this service",
-            state=State.WARNING, value=container.config_hash[:12] or "none", limit=compose.hashes.get(container.service, "")[:12],
-            evidence=f"created {container.created:%Y-%m-%d %H:%M:%S} UTC", next=CONTROL,
+            if container.name in compose.would else "the compose file does not know this service",
+            state=State.WARNING, value=compose.would.get(container.name, "unknown").lower(), limit="running",
+            evidence=f"docker compose --dry-run create; it was made {container.created:%Y-%m-%d %H:%M:%S} UTC", next=CONTROL,
         )
         for container in found
     ]  # fmt: skip

@@ -285,38 +285,54 @@ images = Fact("images", images_commands, parse_images)
 
 @dataclass(frozen=True, slots=True)
 class ComposeFile:
-    """The compose file as Compose reads it: the services with the hash of each one's configuration now."""
+    """The compose file as Compose reads it: what it would do with each container if it were asked to bring all up.
+
+    `would` holds "Running", "Recreate", "Create", ... by container; `unset` are variables that the file uses and that
+    have no value anywhere.
+    """
 
     valid: bool
     error: str
-    hashes: dict[str, str]
+    would: dict[str, str]
+    unset: tuple[str, ...]
 
 
-def compose_argv(parameters: Parameters, *words: str) -> tuple[str, ...]:
+def compose_argv(parameters: Parameters, *words: str, options: tuple[str, ...] = ()) -> tuple[str, ...]:
     """Return a `docker compose` command line on the target's own files."""
     stack = parameters.stack
     return (
         *("docker", "compose", "--project-name", stack.project, "--project-directory", stack.directory),
         *("--file", f"{stack.directory}/{stack.compose_file}", "--env-file", f"{stack.directory}/{stack.env_file}"),
+        *options,
         *words,
     )
 
 
 def compose_commands(parameters: Parameters) -> dict[str, Command]:
-    """Let Compose parse the file and hash each service's configuration; it prints names and hashes only."""
-    return {"hash": Command(compose_argv(parameters, "config", "--hash", "*"))}
+    """Let Compose say what it would do. `config --hash` does not resolve env_file, so only a dry run tells the truth."""
+    asked = compose_argv(
+        parameters, "create", "--no-build", "--pull", "never", options=("--progress", "plain", "--dry-run")
+    )
+    return {"dry-run": Command(asked, timeout=30)}
 
 
 def parse_compose(results: Mapping[str, Result], _parameters: Parameters) -> ComposeFile:
-    """Read `service hash` lines; a file that Compose refuses is an answer too (its message is kept)."""
-    result = results["hash"]
-    told = result.stderr.strip().splitlines()
+    """Read the dry run's progress lines; a file that Compose refuses is an answer too (its message is kept)."""
+    result = results["dry-run"]
+    lines = [line for line in result.stderr.splitlines() if line.strip()]
+    unset = tuple(sorted(set(UNSET.findall(result.stderr))))
     if not result.ok:
-        if "unknown flag" in result.stderr or "is not a docker command" in result.stderr or not told:
-            raise ParseError("docker compose config", result.stderr or result.stdout)
-        return ComposeFile(False, told[-1][:300], {})
-    hashes = dict(line.split() for line in _lines(result.stdout))
-    return ComposeFile(True, "", hashes)
+        if not lines or "unknown flag" in result.stderr or "is not a docker command" in result.stderr or "daemon" in lines[-1]:
+            raise ParseError("docker compose", lines[-1] if lines else "")
+        return ComposeFile(False, lines[-1][:300], {}, unset)
+    would: dict[str, str] = {}
+    for name, doing in DRY_RUN.findall(result.stderr + result.stdout):
+        would.setdefault(name, doing)
+    if not would:
+        raise ParseError("the dry run of docker compose", (lines or [""])[-1])
+    return ComposeFile(True, "", would, unset)
 
 
-compose = Fact("compose", compose_commands, parse_compose, optional=frozenset({"hash"}))
+DRY_RUN = re.compile(r"Container (\S+)\s+(\w+)")
+UNSET = re.compile(r'The \\?"([A-Za-z_][A-Za-z0-9_]*)\\?" variable is not set')
+compose = Fact("compose", compose_commands, parse_compose, optional=frozenset({"dry-run"}))

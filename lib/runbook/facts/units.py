@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runbook.commands import Command
+from runbook.errors import ParseError
 from runbook.facts import Fact
 
 if TYPE_CHECKING:
@@ -44,9 +45,9 @@ class Units:
 
 
 def show(units: Sequence[str]) -> Command:
-    """Return the command that describes these units; times come as seconds since 1970."""
+    """Return the command that describes these units, times in UTC (--timestamp=unix leaves out those of timers)."""
     return Command(
-        ("systemctl", "show", "--timestamp=unix", f"--property={PROPERTIES}", "--no-pager", "--", *units), timeout=10
+        ("env", "TZ=UTC", "systemctl", "show", f"--property={PROPERTIES}", "--no-pager", "--", *units), timeout=10
     )
 
 
@@ -76,9 +77,13 @@ def parse_show(text: str) -> dict[str, Unit]:
 
 
 def _when(text: str) -> dt.datetime | None:
-    """Given `@seconds`, return the time; None for an empty value or "n/a" (never)."""
-    seconds = text.removeprefix("@")
-    return dt.datetime.fromtimestamp(int(seconds), dt.UTC) if text.startswith("@") and seconds.isdigit() else None
+    """Given systemd's time, return it; None for an empty value or "n/a" (never)."""
+    if not text or text == "n/a":
+        return None
+    try:
+        return dt.datetime.strptime(text, "%a %Y-%m-%d %H:%M:%S UTC").replace(tzinfo=dt.UTC)
+    except ValueError:
+        raise ParseError("a time of systemd", text) from None
 
 
 def wanted(parameters: Parameters) -> tuple[str, ...]:
