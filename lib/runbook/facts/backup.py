@@ -1,0 +1,151 @@
+"""Backups as they really lie there: every copy, and the newest ones read through to their end."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from runbook.commands import Command
+from runbook.errors import ParseError
+from runbook.facts import Fact
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from runbook.commands import Result
+    from runbook.parameters import BackupClass, Parameters
+
+FIELDS = 6
+FORMAT = "%y\\0%m\\0%u\\0%s\\0%T@\\0%p\\0"
+SIDECARS = (".sha256", ".json", ".part", ".tmp")
+# newest first; each is hashed, compared with the checksum beside it, and read to its end by the tool that would restore it
+READ_THROUGH = r"""directory=$1 pattern=$2 most=$3 container=$4
+find "$directory" -maxdepth 1 -type f -name "$pattern" ! -name '*.sha256' ! -name '*.json' ! -name '*.part' -printf '%T@\t%p\n' |
+sort -rn | head -n "$most" | cut -f2- | while IFS= read -r file; do
+  sum=$(sha256sum < "$file" | cut -c1-64)
+  if [ -f "$file.sha256" ]; then kept=$(cut -c1-64 "$file.sha256"); else kept=none; fi
+  case "$file" in
+    *.dump) said=$(docker exec --interactive "$container" pg_restore --file /dev/null < "$file" 2>&1); code=$? ;;
+    *.tar.gz|*.tgz) said=$(tar --gzip --list --file "$file" 2>&1 >/dev/null); code=$? ;;
+    *.gz) said=$(gzip --test "$file" 2>&1); code=$? ;;
+    *.tar) said=$(tar --list --file "$file" 2>&1 >/dev/null); code=$? ;;
+    *) said=; code=unread ;;
+  esac
+  printf '%s\t%s\t%s\t%s\t%s\n' "$file" "$sum" "$kept" "$code" "$(printf %s "$said" | tail -n 1 | tr '\t' ' ' | cut -c1-200)"
+  [ "$code" = 0 ] && { [ "$kept" = none ] || [ "$kept" = "$sum" ]; } && break
+done
+exit 0"""
+RECORD_FIELDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """One file of a class of backups. `has_checksum`: a checksum lies beside it."""
+
+    path: str
+    size_bytes: int
+    modified: dt.datetime
+    mode: str
+    owner: str
+    has_checksum: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReadThrough:
+    """What came of reading a copy to its end. `read` is None where no tool knows the format."""
+
+    path: str
+    sha256: str
+    checksum_matches: bool | None
+    read: bool | None
+    said: str
+
+    @property
+    def good(self) -> bool:
+        """Whether it could be restored from, as far as reading can tell."""
+        return self.read is not False and self.checksum_matches is not False
+
+
+def _directories(parameters: Parameters) -> list[str]:
+    return sorted({item.directory for item in parameters.backup.classes if item.directory})
+
+
+def copies_commands(parameters: Parameters) -> dict[str, Command]:
+    """List the folders of all classes, NUL-separated."""
+    directories = _directories(parameters)
+    if not directories:
+        return {}
+    # exit code 1: a folder does not exist, which is a finding and not a failure
+    return {
+        "list": Command(("find", *directories, "-maxdepth", "1", "-type", "f", "-printf", FORMAT), sudo=True, expect={0: "ok", 1: "some do not exist"}, timeout=30)
+    }  # fmt: skip
+
+
+def parse_copies(results: Mapping[str, Result], parameters: Parameters) -> dict[str, tuple[Copy, ...]]:
+    """Return the copies of every class, newest first. Raises ParseError when a folder could not be read."""
+    if "list" not in results:
+        return {item.name: () for item in parameters.backup.classes}
+    result = results["list"]
+    odd = [line for line in result.stderr.splitlines() if "No such file" not in line]
+    if odd:
+        raise ParseError("find", odd[0])
+    fields = result.stdout.split("\0")[:-1]
+    if len(fields) % FIELDS:
+        raise ParseError("find", result.stdout[-200:])
+    rows = [fields[start : start + FIELDS] for start in range(0, len(fields), FIELDS)]
+    paths = {row[5] for row in rows}
+    copies = [
+        Copy(path, int(size), dt.datetime.fromtimestamp(float(seconds), dt.UTC), f"{int(mode, 8):04o}", owner, f"{path}.sha256" in paths)
+        for _kind, mode, owner, size, seconds, path in rows
+        if not path.endswith(SIDECARS)
+    ]  # fmt: skip
+    copies.sort(key=lambda copy: copy.modified, reverse=True)
+    return {item.name: tuple(copy for copy in copies if _belongs(copy, item)) for item in parameters.backup.classes}
+
+
+def _belongs(copy: Copy, item: BackupClass) -> bool:
+    folder, _, name = copy.path.rpartition("/")
+    return folder == item.directory and fnmatchcase(name, item.pattern)
+
+
+copies = Fact("copies", copies_commands, parse_copies)
+
+
+def read_through_commands(parameters: Parameters) -> dict[str, Command]:
+    """Read the newest copies of every class until one is good; bounded in number and time."""
+    settings = parameters.backup
+    container = parameters.stack.container(parameters.database.service)
+    return {
+        re.sub(r"\W", "_", item.name): Command(
+            ("sh", "-c", READ_THROUGH, "sh", item.directory, item.pattern, str(settings.read_through), container),
+            sudo=True, timeout=settings.verify_timeout_seconds,
+        )
+        for item in settings.classes if item.directory
+    }  # fmt: skip
+
+
+def parse_read_through(results: Mapping[str, Result], parameters: Parameters) -> dict[str, tuple[ReadThrough, ...]]:
+    """Return what was read of every class, newest first; nothing for a class without copies."""
+    found = {}
+    for item in parameters.backup.classes:
+        result = results.get(re.sub(r"\W", "_", item.name))
+        records = [line.split("\t") for line in result.stdout.splitlines()] if result else []
+        if any(len(record) != RECORD_FIELDS for record in records):
+            raise ParseError("the copies that were read", str(records[-1]))
+        found[item.name] = tuple(
+            ReadThrough(
+                path=path,
+                sha256=digest,
+                checksum_matches=None if kept == "none" else kept == digest,
+                read=None if code == "unread" else code == "0",
+                said=said,
+            )
+            for path, digest, kept, code, said in records
+        )
+    return found
+
+
+read_through = Fact("read_through", read_through_commands, parse_read_through)
