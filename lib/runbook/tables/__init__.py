@@ -6,7 +6,10 @@ table that says so: no evidence is never an empty table.
 
 from __future__ import annotations
 
+from runbook.tables.access import accounts, keys, logins, ssh, sudo
 from runbook.tables.exceptions import exceptions
+from runbook.tables.firewall import firewall, ports
+from runbook.tables.inventory import locations, variables
 from runbook.tables.resources import disks, docker_disk, host, usage
 from runbook.tables.services import compose, containers, images
 from runbook.tables.table import Link, Table, duration, size
@@ -16,6 +19,7 @@ from runbook.tables.web import walk, web
 __all__ = [
     "Link",
     "Table",
+    "accounts",
     "before_after",
     "compose",
     "containers",
@@ -24,11 +28,19 @@ __all__ = [
     "duration",
     "evidence",
     "exceptions",
+    "firewall",
     "host",
     "images",
+    "keys",
+    "locations",
+    "logins",
     "next_steps",
+    "ports",
     "size",
+    "ssh",
+    "sudo",
     "usage",
+    "variables",
     "verdict_table",
     "walk",
     "web",

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from runbook.facts import Facts
-    from runbook.facts.resources import Clock, DockerShare, Filesystem, Machine, Reboot, Usage
+    from runbook.facts.resources import DockerShare, Filesystem, Machine, Reboot, Usage
     from runbook.verdict import Verdicts
 
 MIB = 1024**2
@@ -128,6 +128,6 @@ def _reboot(fact: Reboot) -> str:
     return f"yes: {', '.join(fact.packages) or 'no package named'}" if fact.required else "no"
 
 
-def _clock(clock: Clock, facts: Facts) -> str:
-    kept = {True: "kept by a time server", False: "kept by nobody", None: "unknown who keeps it"}[clock.synchronized]
-    return f"{clock.epoch_seconds - facts.begun:.1f} s from this machine's, {kept}"
+def _clock(epoch_seconds: float, facts: Facts) -> str:
+    apart = max(0.0, facts.begun - epoch_seconds, epoch_seconds - facts.ended)
+    return f"{apart:.1f} s from this machine's"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from runbook.facts import Missing
 from runbook.tables.shown import count, shown
 from runbook.tables.table import Cell, Table
 from runbook.tables.verdicts import findings_of, reason_of, state_of
@@ -67,22 +68,21 @@ def images(fact: Containers, facts: Facts, verdicts: Verdicts | None) -> Table:
 
 @shown("compose")
 def compose(fact: ComposeFile, facts: Facts, verdicts: Verdicts | None) -> Table:
-    """Return whether each container still is what the compose file says; a changed one needs to be made anew."""
+    """Return what Compose would do with each container now; one that it would recreate runs on an earlier file."""
+    unset = f"Variables without a value: {', '.join(fact.unset)}." if fact.unset else ""
     if not fact.valid:
-        return Table.of(("compose file", "message"), [("not valid", fact.error)], title="Compose refuses the file.")
-    running = getattr(facts.get("containers"), "expected", {})
-    rows = [
-        (
-            state_of(findings_of(verdicts, service, "services.drift")),
-            service,
-            None if service not in running else running[service].config_hash == wanted,
-        )
-        for service, wanted in sorted(fact.hashes.items())
-    ]
-    columns = ("state", "service", "runs as the file says")
-    changed = sum(1 for row in rows if row[2] is False)
-    title = f"The compose file is valid; {count(changed, 'container')} made from an earlier version of it"
-    return Table.of(columns, rows, title=title)
+        rows = [("refused", fact.error)]
+        return Table.of(("compose file", "Compose says"), rows, title="Compose refuses the file.", note=unset)
+    known = facts.get("containers")
+    services = {} if isinstance(known, Missing) else {item.name: item.service for item in known}
+    judged = []
+    for container, would in sorted(fact.would.items()):
+        service = services.get(container, container)
+        found = findings_of(verdicts, service, "services.drift")
+        judged.append((state_of(found), service, "leave it" if would == "Running" else would.lower(), reason_of(found)))
+    changed = sum(1 for would in fact.would.values() if would != "Running")
+    title = f"The compose file is valid; {count(changed, 'container')} would be changed by it now"
+    return Table.of(("state", "service", "Compose would", "finding"), judged, title=title, note=unset)
 
 
 def _since(moment: dt.datetime | None, now: dt.datetime) -> dt.timedelta | None:
