@@ -121,4 +121,4 @@ def mend_all(server: str) -> list[str]:
 
 def forget(server: str, fault: Fault) -> None:
     """Remove the fault's undo material and mark from the server."""
-    execute(server, ["rm", "-rf", f"{KEPT}/{fault.name}"], check=True)
+    execute(server, ["rm", "-rf", "--one-file-system", f"{KEPT}/{fault.name}"], check=True)

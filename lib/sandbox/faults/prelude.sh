@@ -4,6 +4,8 @@ cd /opt/pazpaz
 kept=/var/lib/practice/faults/$FAULT
 export LC_ALL=C
 
+# Like grep -q, but reads its input to the end: under pipefail, a writer that is cut off would count as a failure.
+has() { grep -c "$@" >/dev/null; }
 compose() { docker compose -f docker-compose.prod.yml --env-file .env.production "$@" </dev/null; }
 sql() { docker exec -i pazpaz-db psql -qtAX -v ON_ERROR_STOP=1 -U pazpaz -d "${DB:-pazpaz}" "$@"; }
 redis() { docker exec pazpaz-redis sh -c 'REDISCLI_AUTH="$REDIS_PASSWORD" exec redis-cli "$@"' sh "$@"; }

@@ -11,7 +11,7 @@ def _sshd(name: str, title: str, setting: str, effective: str) -> Fault:
         symptom="nothing, for the users",
         inject=f"echo '{setting}' >{file} && systemctl reload ssh",
         mend=f"rm -f {file} && systemctl reload ssh",
-        evidence=f"sshd -T | grep -qix '{effective}'",
+        evidence=f"sshd -T | has -ix '{effective}'",
     )
 
 
@@ -31,7 +31,7 @@ FAULTS = (
         symptom="nothing, for the users",
         inject="ufw disable >/dev/null",
         mend="ufw --force enable >/dev/null",
-        evidence="ufw status | grep -q inactive",
+        evidence="ufw status | has inactive",
         sample=True,
     ),
     Fault(
@@ -41,7 +41,7 @@ FAULTS = (
         inject="ufw allow 9999/tcp >/dev/null; systemd-run -q --collect --unit=practice-listener python3 -m http.server -d /var/empty 9999 "
         "|| systemd-run -q --collect --unit=practice-listener python3 -m http.server -d /tmp 9999; sleep 1",
         mend="ufw --force delete allow 9999/tcp >/dev/null; systemctl stop practice-listener 2>/dev/null || true",
-        evidence="ufw status | grep -q '^9999/tcp' && ss -Hltn 'sport = 9999' | grep -q .",
+        evidence="ufw status | has '^9999/tcp' && ss -Hltn 'sport = 9999' | has .",
     ),
     Fault(
         name="firewall-rule-missing",
@@ -49,7 +49,7 @@ FAULTS = (
         symptom="nobody can log in",
         inject="ufw --force delete allow 22/tcp >/dev/null",
         mend="ufw allow 22/tcp >/dev/null",
-        evidence="! ufw status | grep -q '^22/tcp'",
+        evidence="! ufw status | has '^22/tcp'",
     ),
     Fault(
         name="database-exposed",
@@ -61,9 +61,9 @@ edit docker-compose.prod.yml 's/^\\( *\\)container_name: pazpaz-db$/&\\n\\1ports
 recreate db
 """,
         mend="give_back; recreate db",
-        evidence="ss -Hltn 'sport = 5432' | grep -q .",
+        evidence="ss -Hltn 'sport = 5432' | has .",
     ),
-    _sshd("ssh-password-login", "sshd takes passwords", "PasswordAuthentication yes", "passwordauthentication yes"),
+    _sshd("ssh-empty-passwords", "sshd takes empty passwords", "PermitEmptyPasswords yes", "permitemptypasswords yes"),
     _sshd("ssh-root-login", "sshd lets root in", "PermitRootLogin yes", "permitrootlogin yes"),
     Fault(
         name="ssh-extra-key",
@@ -106,6 +106,6 @@ ssh-keygen -q -t ed25519 -N '' -C visitor -f "$kept/key" && cat "$kept/key.pub" 
         symptom="nothing, for the users",
         inject="systemd-run -q --collect --unit=practice-unknown python3 -m http.server -d /tmp 4444; sleep 1",
         mend="systemctl stop practice-unknown 2>/dev/null || true",
-        evidence="ss -Hltn 'sport = 4444' | grep -q .",
+        evidence="ss -Hltn 'sport = 4444' | has .",
     ),
 )

@@ -100,16 +100,12 @@ head -c $(($(stat -c %s "$whole") / 2)) "$whole" >"backups/$name"
         title="the disk of the backups is full",
         symptom="the next backup fails, or leaves an empty file",
         inject="""
-size=$(du -sk backups | cut -f1)
-mkdir -p "$kept/under" && mount --bind backups "$kept/under"
-mount -t tmpfs -o size=$((size + 2048))k,mode=0755,uid=pazpaz,gid=pazpaz practice-full backups
-cp -a "$kept/under/." backups/
+cp -a backups "$kept/"
+mount -t tmpfs -o size=$(($(du -sk backups | cut -f1) + 2048))k,mode=0755,uid=pazpaz,gid=pazpaz practice-full backups
+cp -a "$kept/backups/." backups/
 dd if=/dev/zero of=backups/old-export.bin bs=4k status=none 2>/dev/null || true
 """,
-        mend="""
-! mountpoint -q "$kept/under" || umount "$kept/under"
-! findmnt -n -t tmpfs backups >/dev/null || umount -l /opt/pazpaz/backups
-""",
+        mend="! findmnt -n -t tmpfs /opt/pazpaz/backups >/dev/null || umount -l /opt/pazpaz/backups",
         evidence="[ \"$(df --output=avail backups | tail -n 1 | tr -d ' ')\" = 0 ]",
         sample=True,
     ),
@@ -119,6 +115,6 @@ dd if=/dev/zero of=backups/old-export.bin bs=4k status=none 2>/dev/null || true
         symptom="the next backup fails",
         inject="mount --bind backups backups && mount -o remount,bind,ro /opt/pazpaz/backups",
         mend="! findmnt -n -O ro /opt/pazpaz/backups >/dev/null || umount -l /opt/pazpaz/backups",
-        evidence="! (: >backups/.practice) 2>/dev/null",
+        evidence="findmnt -n -O ro /opt/pazpaz/backups >/dev/null",
     ),
 )

@@ -53,7 +53,7 @@ FAULTS = (
         symptom="browsers warn: the certificate is not for this site",
         inject=_LINEAGE + "install_certificate other.test '-1 day' '+80 days'; reload",
         mend=_BRING_BACK,
-        evidence=_LINEAGE + "! served -checkhost pazpaz.test -noout | grep -q 'does match'",
+        evidence=_LINEAGE + "! served -checkhost pazpaz.test -noout | has 'does match'",
     ),
     Fault(
         name="certificate-not-served",

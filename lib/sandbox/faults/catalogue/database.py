@@ -6,7 +6,7 @@ _SETTING = "sql -c \"alter system set {0}\" && sql -c 'select pg_reload_conf()' 
 _UNSET = "sql -c 'alter system reset {0}' && sql -c 'select pg_reload_conf()' >/dev/null && sleep 0.5"
 _END_SESSIONS = """
 sql -c "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'practice'" >/dev/null || true
-docker exec pazpaz-db pkill -f practice_wait || true
+docker exec pazpaz-db pkill -f "sleep 86417" || true
 """
 
 FAULTS = (
@@ -70,7 +70,7 @@ fi
         inject="sql -c \"alter role pazpaz in database pazpaz set statement_timeout = '1ms'\" && restart api",
         mend="docker exec -e PGOPTIONS='-c statement_timeout=0' pazpaz-db psql -qX -U pazpaz -d postgres "
         "-c 'alter role pazpaz in database pazpaz reset statement_timeout' && restart api",
-        evidence="""DB=postgres sql -c "select 'found' from pg_db_role_setting where setconfig::text like '%statement_timeout%'" | grep -q found""",
+        evidence="""DB=postgres sql -c "select 'found' from pg_db_role_setting where setconfig::text like '%statement_timeout%'" | has found""",
     ),
     Fault(
         name="table-locked",
@@ -78,12 +78,12 @@ fi
         symptom="whoever reads clients hangs; health and readiness say ok",
         inject="""
 docker exec -d -e PGAPPNAME=practice pazpaz-db sh -c \
-  '{ echo "begin; lock table clients in access exclusive mode;"; exec -a practice_wait sleep 86400; } | psql -q -U pazpaz -d pazpaz'
+  '{ echo "begin; lock table clients in access exclusive mode;"; exec sleep 86417; } | psql -q -U pazpaz -d pazpaz'
 for _ in $(seq 50); do
-  [ "$(sql -c "select count(*) from pg_locks where mode = 'AccessExclusiveLock' and relation = 'clients'::regclass and granted")" = 1 ] && break
+  [ "$(sql -c "select count(*) from pg_stat_activity where application_name = 'practice' and state = 'idle in transaction'")" = 1 ] && break
   sleep 0.1
 done
-""".replace("exec -a practice_wait sleep 86400", "sleep 86400 # practice_wait\n"),
+""",
         mend=_END_SESSIONS,
         evidence="""[ "$(sql -c "select count(*) from pg_stat_activity where application_name = 'practice' and state = 'idle in transaction'")" -ge 1 ]""",
         sample=True,
@@ -122,7 +122,7 @@ edit .env.production -E 's#^(DATABASE_URL=[^:]+://[^:]+:)[^@]+@#\\1mistyped@#'
 recreate api
 """,
         mend="give_back; recreate api",
-        evidence="docker inspect -f '{{json .Config.Env}}' pazpaz-api | grep -q ':mistyped@'",
+        evidence="docker inspect -f '{{json .Config.Env}}' pazpaz-api | has ':mistyped@'",
     ),
     Fault(
         name="database-password-changed",

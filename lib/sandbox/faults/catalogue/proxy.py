@@ -38,7 +38,7 @@ edit {_CONF} -e 's#proxy_pass $api;#default_type application/json; return 200 "{
 {_RELOAD}
 """,
         mend=_BRING_BACK,
-        evidence='https https://pazpaz.test/ | grep -q "It works!" && [ "$(code /api/v1/health)" = 200 ]',
+        evidence='https https://pazpaz.test/ | has "It works!" && [ "$(code /api/v1/health)" = 200 ]',
     ),
     Fault(
         name="proxy-config-broken",
@@ -75,7 +75,7 @@ sleep 1
 ! docker start pazpaz-nginx >/dev/null 2>&1
 """,
         mend="systemctl stop practice-conflict 2>/dev/null || true; revive nginx",
-        evidence="ss -Hltnp 'sport = 443' | grep -q python3",
+        evidence="ss -Hltnp 'sport = 443' | has python3",
     ),
     _site(
         "site-empty",
@@ -96,6 +96,6 @@ sleep 1
         "somebody else's page is served in the place of the front page",
         "a page that is not ours, with status 200",
         'echo "<html><title>Visitor</title><h1>Visited</h1></html>" >/usr/share/nginx/html/index.html',
-        "https https://pazpaz.test/ | grep -q Visited",
+        "https https://pazpaz.test/ | has Visited",
     ),
 )

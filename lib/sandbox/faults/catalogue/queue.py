@@ -31,7 +31,7 @@ give_back
 redis -n 0 del arq:queue:health-check >/dev/null
 """,
         mend="give_back; recreate arq-worker; redis -n 1 flushdb >/dev/null",
-        evidence="docker inspect -f '{{json .Config.Env}}' pazpaz-arq-worker | grep -q ':6379/1'",
+        evidence="docker inspect -f '{{json .Config.Env}}' pazpaz-arq-worker | has ':6379/1'",
     ),
     Fault(
         name="worker-hangs",
@@ -39,6 +39,6 @@ redis -n 0 del arq:queue:health-check >/dev/null
         symptom="jobs stay queued for ever; docker says the container is up",
         inject="docker exec -u 0 pazpaz-arq-worker pkill -STOP -f pazpaz.worker",
         mend="docker exec -u 0 pazpaz-arq-worker pkill -CONT -f pazpaz.worker",
-        evidence="docker exec pazpaz-arq-worker ps -eo stat=,args= | grep '[p]azpaz.worker' | grep -q ^T",
+        evidence="docker exec pazpaz-arq-worker ps -eo stat=,args= | grep '[p]azpaz.worker' | has ^T",
     ),
 )

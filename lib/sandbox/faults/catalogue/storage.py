@@ -101,7 +101,7 @@ recreate api
 give_back
 """,
         mend="give_back; recreate api",
-        evidence="docker inspect -f '{{json .Config.Env}}' pazpaz-api | grep -q S3_SECRET_KEY=mistyped",
+        evidence="docker inspect -f '{{json .Config.Env}}' pazpaz-api | has S3_SECRET_KEY=mistyped",
     ),
     Fault(
         name="scanner-blind",
@@ -124,7 +124,7 @@ if [ -d "$kept/signatures" ]; then
 fi
 """,
         evidence="""
-printf '%s%s' 'X5O!P%@AP[4\\PZX54(P^)7CC)7}$EICAR' '-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*' | docker exec -i pazpaz-clamav clamdscan --no-summary - | grep -q 'OK$'
+printf '%s%s' 'X5O!P%@AP[4\\PZX54(P^)7CC)7}$EICAR' '-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*' | docker exec -i pazpaz-clamav clamdscan --no-summary - | has 'OK$'
 """,
         sample=True,
     ),
@@ -142,6 +142,6 @@ chown --reference="$data" "$data/everything.ndb"
 restart clamav
 """,
         mend='rm -f "$(volume clamav_data)/everything.ndb"; restart clamav',
-        evidence="printf 'an invented and harmless text' | docker exec -i pazpaz-clamav clamdscan --no-summary - | grep -q FOUND",
+        evidence="printf 'an invented and harmless text' | docker exec -i pazpaz-clamav clamdscan --no-summary - | has FOUND",
     ),
 )

@@ -71,7 +71,7 @@ for number in range(3000):
         symptom="nothing until the next deployment, which then does more than asked",
         inject="keep docker-compose.prod.yml; edit docker-compose.prod.yml 's/mem_limit: 512m/mem_limit: 256m/'",
         mend="give_back",
-        evidence="grep -c 'mem_limit: 256m' docker-compose.prod.yml | grep -qx 2",
+        evidence="grep -c 'mem_limit: 256m' docker-compose.prod.yml | has -x 2",
     ),
     Fault(
         name="env-edited",
@@ -79,7 +79,7 @@ for number in range(3000):
         symptom="nothing until the containers are recreated",
         inject="keep .env.production; echo LOG_LEVEL=WARNING >>.env.production",
         mend="give_back",
-        evidence="grep -q ^LOG_LEVEL=WARNING .env.production && ! docker inspect -f '{{json .Config.Env}}' pazpaz-api | grep -q LOG_LEVEL=WARNING",
+        evidence="grep -q ^LOG_LEVEL=WARNING .env.production && ! docker inspect -f '{{json .Config.Env}}' pazpaz-api | has LOG_LEVEL=WARNING",
     ),
     Fault(
         name="version-unavailable",
@@ -87,7 +87,7 @@ for number in range(3000):
         symptom="nothing until the api is recreated, which then fails",
         inject="keep .env.production; edit .env.production 's/^BACKEND_VERSION=.*/BACKEND_VERSION=9.9.9/'",
         mend="give_back",
-        evidence="compose config | grep -q pazpaz-backend:9.9.9",
+        evidence="compose config | has pazpaz-backend:9.9.9",
     ),
     Fault(
         name="registry-stopped",
