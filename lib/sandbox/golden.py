@@ -35,8 +35,8 @@ class Golden:
 
     @classmethod
     def of(cls, tree: images.Tree) -> Self:
-        made_from = (tree.host_tag, tree.service_hash)
-        return cls(fingerprint("golden", str(ROWS), *made_from), fingerprint("seed", *made_from))
+        seed = fingerprint("seed", tree.engine_hash, tree.service_hash)
+        return cls(fingerprint("golden", str(ROWS), tree.host_tag, seed), seed)
 
     @property
     def image(self) -> str:
@@ -162,8 +162,9 @@ def _provision(golden: Golden, host_image: str, progress: Progress) -> None:
             f"The practice server could not be provisioned (it is kept for a look: docker exec -it {container} bash).\n"
             f"{''.join(said)[-3000:]}"
         )
+    # as an archive: white-outs and trusted attributes of image layers cannot stand as such on an overlay
     stopped = "systemctl stop docker.socket docker.service containerd.service"
-    kept = f"mkdir -p {host.GOLDEN} && cp -a /var/lib/docker/. {host.GOLDEN}/"
+    kept = f"tar --create --xattrs --xattrs-include='*' --warning=no-file-ignored --directory=/var/lib/docker --file={host.GOLDEN} ."
     docker("exec", container, "sh", "-ec", f"{stopped} && {kept}")
     docker("stop", container)
     docker("commit", f"--change=LABEL {LABEL}=golden {SEED_LABEL}={golden.seed_hash}", container, golden.image)

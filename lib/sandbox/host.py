@@ -7,8 +7,8 @@ from sandbox import ports as ports_
 from sandbox.docker import LABEL, docker
 
 SEED = "/srv/practice/seed"
-GOLDEN = "/srv/practice/golden"
-"""Where a golden image keeps the inner engine's data; practice-init copies it to the empty volume."""
+GOLDEN = "/srv/practice/golden.tar"
+"""Where a golden image keeps the inner engine's data; practice-init unpacks it into the empty volume."""
 DISK = "/srv/practice/disk"
 IDENTITY = "/etc/practice/identity"
 

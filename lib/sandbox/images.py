@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from sandbox import base, machine
-from sandbox.context import Inputs
+from sandbox.context import Inputs, fingerprint
 from sandbox.docker import exists
 from sandbox.errors import BuildError
 from sandbox.progress import Progress
@@ -68,6 +68,11 @@ class Tree:
     @property
     def host_tag(self) -> str:
         return f"{PREFIX}/host:{self.host.fingerprint(base.BASE)}"
+
+    @property
+    def engine_hash(self) -> str:
+        """Hash of what decides the version of the inner engine, and so the layout of its data."""
+        return fingerprint(*(content.decode() for name, content, _ in self.host.files if name == "host/Dockerfile"))
 
     @property
     def service_hash(self) -> str:

@@ -14,12 +14,14 @@ def old_states(current: golden.Golden, tree: images.Tree) -> None:
     made = docker("image", "ls", f"--filter=label={LABEL}=golden", "--format={{.Repository}}:{{.Tag}}").stdout.split()
     made = [tag for tag in made if not tag.endswith("<none>")]
     kept = {current.image, *in_use, *made[:KEPT]}
-    docker_.remove("image", [tag for tag in made if tag not in kept])
+    _untag([tag for tag in made if tag not in kept])
     labels = (((inspect("image", tag) or {}).get("Config") or {}).get("Labels") or {} for tag in kept)
     needed = {current.seed_hash, *(found.get(golden.SEED_LABEL, "") for found in labels)}
     prefix = f"{images.PREFIX}-seed-"
     seeds = [name for name in docker_.names("volume") if name.startswith(prefix)]
-    docker_.remove("volume", [name for name in seeds if name.removeprefix(prefix).split("-")[0] not in needed])
+    unneeded = [name for name in seeds if name.removeprefix(prefix).split("-")[0] not in needed]
+    if unneeded:
+        docker("volume", "rm", *unneeded, check=False)  # one that something still holds stays
     _old_names(tree)
 
 
@@ -30,7 +32,12 @@ def _old_names(tree: images.Tree) -> None:
         "image", "ls", f"--filter=reference={images.PREFIX}/*", "--format={{.Repository}}:{{.Tag}}"
     ).stdout.split()
     built = [tag for tag in listed if not tag.startswith((f"{images.PREFIX}/golden:", f"{images.PREFIX}/base:"))]
-    docker_.remove("image", [tag for tag in built if tag not in current])
+    _untag([tag for tag in built if tag not in current])
+
+
+def _untag(tags: list[str]) -> None:
+    if tags:
+        docker("image", "rm", *tags, check=False)  # one that something still holds stays
 
 
 def everything() -> None:
