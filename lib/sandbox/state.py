@@ -124,15 +124,16 @@ def read_about(sandbox: Sandbox) -> About | None:
 
 
 def write_ports(sandbox: Sandbox, ports: dict[str, int]) -> None:
-    write_private(sandbox.folder / "ports.json", json.dumps(ports) + "\n")
+    """Write the values that params/sandbox.yaml is filled in with: the ports, and what the host calls itself."""
+    write_private(sandbox.folder / "ports.json", json.dumps({**ports, "hostname": sandbox.hostname}) + "\n")
 
 
 def read_ports(sandbox: Sandbox) -> dict[str, int] | None:
     try:
-        found: dict[str, int] = json.loads((sandbox.folder / "ports.json").read_text())
+        found = json.loads((sandbox.folder / "ports.json").read_text())
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
-    return found
+    return {name: value for name, value in found.items() if isinstance(value, int)}
 
 
 def known() -> list[str]:

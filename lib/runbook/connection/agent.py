@@ -72,6 +72,7 @@ class Agent:
 
     def serve(self) -> None:
         """Answer frames until the operator's side closes."""
+        self.sink.write(b"\n")  # a login shell may have printed the beginning of a line
         self.send({"hello": self.nonce, "python": sys.version.split()[0]})
         workers = []  # type: list[tuple[threading.Thread, Message]]
         for line in self.source:

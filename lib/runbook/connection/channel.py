@@ -70,7 +70,8 @@ class AgentChannel:
             try:
                 line = self._line(deadline)
             except Lost:
-                status = self._channel.recv_exit_status() if self._channel.exit_status_ready() else None
+                self._channel.status_event.wait(1)  # the exit status comes just after the end of the output
+                status = self._channel.exit_status
                 told = (
                     self._channel.recv_stderr(4096).decode(errors="replace").strip()
                     if self._channel.recv_stderr_ready()

@@ -1,0 +1,88 @@
+"""The practice server that all tests of a run share: started once, brought back to the known state when a test says so.
+
+It is a server of the tests' own (RUNBOOK_INSTANCE, by default `test`), so a person's practice server is left alone.
+A test that needs it fails where none can start; it is never skipped.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from runbook import parameters
+from runbook.connection import Connection
+from sandbox import lifecycle
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+INSTANCE = os.environ.setdefault("RUNBOOK_INSTANCE", "test")
+
+
+@dataclass(frozen=True)
+class Host:
+    """The server seen by other means than the library: through the outer engine, as root."""
+
+    name: str
+
+    def sh(self, script: str, *, check: bool = True, user: str = "root") -> str:
+        """Run a shell script on the server and return what it printed."""
+        done = lifecycle.execute(self.name, ["bash", "-c", script], user=user)
+        assert done.ok or not check, f"{script}: {done.exit_code}: {done.stderr}"
+        return done.stdout
+
+    def compose(self, *words: str) -> str:
+        """Run docker compose in the stack's folder."""
+        return self.sh(
+            f"cd /opt/pazpaz && docker compose -f docker-compose.prod.yml --env-file .env.production {' '.join(words)}"
+        )
+
+    def reset(self) -> None:
+        """Bring the server back to the known state."""
+        lifecycle.reset(self.name)
+
+
+@pytest.fixture(scope="session")
+def host() -> Host:
+    """The server, up and in the known state."""
+    if lifecycle.exists(INSTANCE) and os.environ.get("RUNBOOK_TEST_SERVER") == "keep":  # while writing tests
+        lifecycle.up(INSTANCE)
+    elif lifecycle.exists(INSTANCE):
+        lifecycle.reset(INSTANCE, rebuild=True)
+    else:
+        lifecycle.up(INSTANCE)
+    return Host(INSTANCE)
+
+
+@pytest.fixture
+def settings(host: Host) -> parameters.Parameters:
+    """The params file of the server."""
+    return parameters.load(f"sandbox@{host.name}")
+
+
+@pytest.fixture
+def connection(settings: parameters.Parameters) -> Iterator[Connection]:
+    """A connection as the notebooks have it."""
+    with Connection(settings) as opened:
+        yield opened
+
+
+def https(settings: parameters.Parameters, path: str, *options: str) -> subprocess.CompletedProcess[str]:
+    """Fetch a page with curl, as a user would: by name, with the practice CA."""
+    port = (settings.web.connect_to or "").rsplit(":", 1)[-1]
+    argv = [
+        "curl",
+        "-sS",
+        "-m",
+        "10",
+        "--cacert",
+        str(settings.web.ca),
+        "--connect-to",
+        f"pazpaz.test:443:127.0.0.1:{port}",
+        *options,
+    ]
+    return subprocess.run([*argv, f"https://pazpaz.test{path}"], capture_output=True, text=True, check=False)
