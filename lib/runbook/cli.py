@@ -63,7 +63,7 @@ def cli() -> None:
 
     \b
     First time:       ./runbook demo
-    Something broke:  ./runbook run health/quick --target sandbox
+    Something broke:  ./runbook run 04-health/quick --target sandbox
     What is there:    ./runbook notebooks [SYMPTOM]
 
     Exit codes of `run`: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN, 4 refused (nothing was changed), 5 failed.

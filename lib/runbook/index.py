@@ -140,6 +140,11 @@ class Index:
         query = f"SELECT {COLUMNS} FROM records WHERE {clauses} ORDER BY started DESC, name DESC LIMIT ?"  # noqa: S608 (names from this file)
         return [Entry(*row) for row in self.database.execute(query, (*values, limit))]
 
+    def entry(self, name: str) -> Entry | None:
+        """Return one record by its name."""
+        row = self.database.execute(f"SELECT {COLUMNS} FROM records WHERE name = ?", (name,)).fetchone()  # noqa: S608 (as above)
+        return Entry(*row) if row else None
+
     def search(self, text: str, *, limit: int = 50) -> list[Entry]:
         """Return records that hold all words of `text` (in verdicts, commands, notes, names), newest first."""
         quoted = " ".join('"' + word.replace('"', '""') + '"*' for word in text.split())

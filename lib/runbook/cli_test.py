@@ -1,0 +1,62 @@
+"""./runbook test: everything that must hold, in parts, each with its time."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+
+import click
+
+from runbook.errors import EXIT_FAILED
+
+PYTHON = (sys.executable, "-P", "-m")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part: what it is called, to which option it belongs, and its command."""
+
+    name: str
+    group: str
+    command: tuple[str, ...]
+
+
+PARTS = (
+    Part("lint", "unit", (*PYTHON, "ruff", "check", ".")),
+    Part("format", "unit", (*PYTHON, "ruff", "format", "--check", ".")),
+    Part("types", "unit", (*PYTHON, "mypy")),
+    Part("unit tests", "unit", (*PYTHON, "pytest", "-q", "tests/unit")),
+    Part("practice server", "sandbox notebooks", (*PYTHON, "runbook", "sandbox", "up")),
+    Part("sandbox tests", "sandbox", (*PYTHON, "pytest", "-q", "-m", "sandbox and not faults_full", "tests/sandbox")),
+    Part("notebooks", "notebooks", (*PYTHON, "pytest", "-q", "-m", "notebooks", "tests/notebooks")),
+)
+
+
+@click.command()
+@click.option("--unit", is_flag=True, help="Lint, format, types and unit tests only (needs no server).")
+@click.option("--sandbox", is_flag=True, help="The tests on the practice server only.")
+@click.option("--notebooks", is_flag=True, help="The notebooks under nbval only.")
+@click.option("--keep-going", is_flag=True, help="Run the later parts although one has failed.")
+def test(*, unit: bool, sandbox: bool, notebooks: bool, keep_going: bool) -> int:
+    """Run the tests: all parts, or those that are named."""
+    from runbook.parameters import project_root  # noqa: PLC0415 (--help does not need it)
+
+    groups = {"unit": unit, "sandbox": sandbox, "notebooks": notebooks}
+    wanted = {name for name, chosen in groups.items() if chosen} or set(groups)
+    parts = [part for part in PARTS if wanted & set(part.group.split())]
+    told: list[tuple[str, float, int]] = []
+    for number, part in enumerate(parts, start=1):
+        click.secho(f"\n[{number}/{len(parts)}] {part.name}: {' '.join(part.command[2:])}", bold=True, err=True)
+        begun = time.monotonic()
+        code = subprocess.run(part.command, cwd=project_root(), check=False).returncode
+        told.append((part.name, time.monotonic() - begun, code))
+        if code != 0 and not keep_going:
+            break
+    click.echo("")
+    for name, seconds, code in told:
+        click.echo(f"{'ok' if code == 0 else 'FAILED':8}{seconds:7.1f} s  {name}")
+    for part in parts[len(told) :]:
+        click.echo(f"{'not run':8}{'':7}    {part.name}")
+    return EXIT_FAILED if any(code for _, _, code in told) else 0

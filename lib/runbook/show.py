@@ -1,0 +1,61 @@
+"""A record as text for a terminal: what a person at a console needs who has no browser."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from runbook.screen import clean, columns
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ORDER = {"CRITICAL": 0, "UNKNOWN": 1, "WARNING": 2, "OK": 3}
+
+
+def text(record: dict[str, Any], *, name: str, notes: Sequence[dict[str, Any]] = ()) -> str:
+    """Given a record, its name, and the notes added later, return what it says, worst first."""
+    told = record["metadata"]["runbook"]
+    header = told["header"]
+    whole = told["state"] == "whole"
+    lines = [
+        name,
+        f"{told['verdict'] if whole else told['state'].upper()}: {header.get('notebook')} on {header.get('target')}",
+        f"from {told['started']} to {told['ended']} (UTC), operator {header.get('operator', 'unknown')}, exit code {told['exit_code']}",
+        f"parameters: {', '.join(f'{key}={value!r}' for key, value in (header.get('parameters') or {}).items())}",
+    ]
+    if not whole:
+        lines += ["", f"This run did not come to its end: {clean(told['reason'])}"]
+    lines += ["", columns(("cell", "what became of it", "took (s)"), [_cell(item) for item in told["cells"]])]
+    for when in ("before", "after"):
+        if told.get(when):
+            lines += ["", *_verdict(when, told[when])]
+    if told["next"]:
+        lines += ["", f"next: {clean(', '.join(map(str, told['next'])))}"]
+    commands = [
+        (item.get("exit_code"), f"{float(item.get('seconds') or 0):.2f}", item.get("command", ""))
+        for item in told["commands"]
+    ]
+    if commands:
+        lines += ["", columns(("exit code", "took (s)", "command"), commands)]
+    lines += [f"\nnote of the run: {clean(note)}" for note in told["notes"]]
+    lines += [f"\nnote of {note['time'][:19]} by {clean(note['operator'])}: {clean(note['text'])}" for note in notes]
+    return "\n".join(lines)
+
+
+def _cell(item: dict[str, Any]) -> tuple[str, str, str]:
+    seconds = item.get("seconds")
+    return item["name"], item["status"], "" if seconds is None else f"{seconds:.2f}"
+
+
+def _verdict(when: str, judged: dict[str, Any]) -> list[str]:
+    rows = sorted(judged.get("rows", ()), key=lambda row: ORDER.get(row.get("state"), 1))
+    shown = [row for row in rows if row.get("state") != "OK" or row.get("known")]
+    told = [f"{when}: {clean(judged.get('sentence') or judged.get('state'))}"]
+    if shown:
+        cells = [(row["state"], row["check"], row["subject"], row["reason"] + _known(row)) for row in shown]
+        told.append(columns(("state", "check", "subject", "reason"), cells))
+    return told
+
+
+def _known(row: dict[str, Any]) -> str:
+    return f" [accepted: {row['known']}]" if row.get("known") else ""
