@@ -30,9 +30,7 @@ class Bundle:
 
     def __add__(self, other: Bundle) -> Bundle:
         """Join two bundles, each entry once."""
-        return Bundle(
-            tuple(dict.fromkeys(self.facts + other.facts)), tuple(dict.fromkeys(self.checks + other.checks))
-        )
+        return Bundle(tuple(dict.fromkeys(self.facts + other.facts)), tuple(dict.fromkeys(self.checks + other.checks)))
 
 
 # What known exceptions of services.health rest on: the page served, the job done.
@@ -51,6 +49,7 @@ DETAILED = QUICK + Bundle(
 )
 
 BUNDLES: dict[str, Bundle] = {
+    "00-start-here": Bundle((), ("start.review",)),
     "02-services/status": FROM_OUTSIDE
     + CONTAINERS
     + Bundle(("services.images", "services.compose"), ("services.image", "services.drift")),
@@ -67,6 +66,11 @@ def bundle(notebook: str) -> Bundle:
         raise NotebookError(
             f"no facts are declared for the notebook {notebook}", remedy=f"add it to {__name__}.BUNDLES"
         ) from None
+
+
+def asks_server(notebook: str) -> bool:
+    """Whether a notebook asks the server anything: the start page must open while the server is down."""
+    return bool(bundle(notebook).facts)
 
 
 def facts(notebook: str, values: Mapping[str, Any] | None = None) -> tuple[AnyFact, ...]:

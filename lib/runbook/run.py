@@ -7,6 +7,8 @@ notebook's own namespace and checked here, so no way of starting a notebook goes
 from __future__ import annotations
 
 import ast
+import datetime as dt
+import fnmatch
 import getpass
 import importlib.metadata
 import os
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from runbook.checks import Check
     from runbook.commands import Result
     from runbook.facts import AnyFact
+    from runbook.index import Entry
 
 INJECTED_MARK = "# Parameters"  # papermill writes it as the first line of the cell it injects
 VERSIONS_OF = ("runbook", "fabric", "paramiko", "papermill", "ipykernel")
@@ -121,6 +124,35 @@ class Run:
         depth = self.notebook.name.count("/")
         return tables.next_steps(verdict, depth=depth)
 
+    def trend(self, facts: Facts, pattern: str) -> dict[str, list[tuple[dt.datetime, float]]]:
+        """Return the numbers of earlier records of this target whose path fits `pattern`, oldest first, now as the last.
+
+        A path is what `./runbook records trend` takes: "filesystems./.used_percent"; `*` stands for anything.
+        """
+        from runbook.index import Index, numbers  # noqa: PLC0415 (SQLite, only where a trend is drawn)
+
+        current = {path: value for path, value in numbers(facts.as_json()) if fnmatch.fnmatchcase(path, pattern)}
+        with Index(self.journal.outputs) as index:
+            index.update()
+            earlier = {path: index.trend(path, target=self.parameters.target) for path in current}
+        return {
+            path: [*((dt.datetime.fromisoformat(time), value) for time, value, _ in points), (facts.at, current[path])]
+            for path, points in earlier.items()
+        }
+
+    def last_records(self) -> dict[str, Entry]:
+        """Return the newest record of each notebook on this target; runs that died are finished first."""
+        from runbook.archive import finalise_orphans  # noqa: PLC0415 (as below)
+        from runbook.index import Index  # noqa: PLC0415 (SQLite, only where records are listed)
+
+        finalise_orphans(self.journal.outputs)
+        with Index(self.journal.outputs) as index:
+            index.update()
+            newest = {
+                name: index.entries(limit=1, notebook=name, target=self.parameters.target) for name in notebook.names()
+            }
+        return {name: entries[0] for name, entries in newest.items() if entries}
+
     def finish(self, verdict: Verdicts) -> Ending:
         """Close the connection, keep the outcome and the operator's note, and say where the record will be.
 
@@ -180,7 +212,8 @@ def start(name: str, **given: Any) -> Run:
     if values.get("depth") in {"quick", "full"}:
         settings = settings.model_copy(update={"depth": values["depth"]})
     run = Run(source, values, settings, journal)
-    run.connect()
+    if bundles.asks_server(source.name):
+        run.connect()
     return run
 
 

@@ -12,6 +12,7 @@ from runbook.tables.firewall import firewall, ports
 from runbook.tables.inventory import locations, variables
 from runbook.tables.resources import disks, docker_disk, host, usage
 from runbook.tables.services import compose, containers, images
+from runbook.tables.start import card, contacts, notebooks
 from runbook.tables.table import Link, Table, duration, size
 from runbook.tables.verdicts import before_after, evidence, next_steps, verdict_table
 from runbook.tables.web import walk, web
@@ -21,7 +22,9 @@ __all__ = [
     "Table",
     "accounts",
     "before_after",
+    "card",
     "compose",
+    "contacts",
     "containers",
     "disks",
     "docker_disk",
@@ -35,6 +38,7 @@ __all__ = [
     "locations",
     "logins",
     "next_steps",
+    "notebooks",
     "ports",
     "size",
     "ssh",
