@@ -117,7 +117,7 @@ def test_a_practice_server_that_is_not_up_is_said_so(folder: Path) -> None:
 def test_the_shipped_sandbox_file_has_no_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = tmp_path / "sandbox"
     home.mkdir()
-    (home / "ports.json").write_text(json.dumps({"ssh": 1, "http": 2, "https": 3, "test": 4}))
+    (home / "ports.json").write_text(json.dumps({"ssh": 1, "http": 2, "https": 3, "test": 4, "hostname": "pazpaz"}))
     monkeypatch.setenv("RUNBOOK_SANDBOX_HOME", str(tmp_path))
     read = parameters.load("sandbox")
     assert read.environment == "sandbox"

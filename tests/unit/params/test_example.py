@@ -65,7 +65,7 @@ def test_example_holds_no_address_and_no_secret():
 
 def test_sandbox_file_takes_no_setting_that_the_model_lacks(tmp_path: Path):
     ports = tmp_path / "ports.json"
-    ports.write_text('{"ssh": 2222, "http": 8080, "https": 8443, "test": 9999}', encoding="utf-8")
+    ports.write_text('{"ssh": 2222, "http": 8080, "https": 8443, "test": 9999, "hostname": "pazpaz"}', encoding="utf-8")
     source = (project_root() / "params" / "sandbox.yaml").read_text(encoding="utf-8")
     copy = tmp_path / "sandbox.yaml"
     copy.write_text(re.sub(r'(?m)^values: ".*?"', f'values: "{ports}"', source), encoding="utf-8")

@@ -22,9 +22,9 @@ ORDER = [
     ("checks",),
     ("actions", "bundles"),
     ("tables", "plots"),
-    ("record", "outcome", "archive", "recorder", "html"),
-    ("run", "index", "report", "diff"),
-    ("engine", "runner", "kernel"),
+    ("record", "outcome", "archive", "recorder", "html", "screen"),
+    ("run", "index", "report", "compare"),
+    ("engine", "runner", "kernel", "progress", "show", "stopper", "doctor"),
     ("cli",),
 ]
 
