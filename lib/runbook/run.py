@@ -28,6 +28,7 @@ from runbook.errors import ParametersError, PreflightError
 from runbook.facts import Facts, gather
 from runbook.facts import preflight as preflight_facts
 from runbook.journal import OUTPUTS_VARIABLE, Journal
+from runbook.secrets import redactor
 from runbook.verdict import State, Verdict, Verdicts
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from runbook.facts import AnyFact
     from runbook.index import Entry
 
+LONGEST_FOLLOW_SECONDS = 600
 INJECTED_MARK = "# Parameters"  # papermill writes it as the first line of the cell it injects
 VERSIONS_OF = ("runbook", "fabric", "paramiko", "papermill", "ipykernel")
 
@@ -139,6 +141,31 @@ class Run:
             path: [*((dt.datetime.fromisoformat(time), value) for time, value, _ in points), (facts.at, current[path])]
             for path, points in earlier.items()
         }
+
+    def follow(self, service: str, seconds: float) -> tables.Table:
+        """Show a log (one service's, or all) as it comes, for a bounded time; the stop button or Ctrl-C ends it at once.
+
+        Raises ParametersError for a time that is too long.
+        """
+        from runbook.facts.logs import follow_command  # noqa: PLC0415 (only the notebook of logs follows)
+
+        if seconds > LONGEST_FOLLOW_SECONDS:
+            reason = f"{seconds:g} s is longer than a log is followed ({LONGEST_FOLLOW_SECONDS} s)"
+            raise ParametersError("follow_seconds", [reason], remedy="run it again when the time is over")
+        if seconds <= 0:
+            return tables.Table((), (), "Nothing was followed: follow_seconds is 0.")
+        lines, pending, ended = 0, "", "the time was over"
+        try:
+            for text in self.connection.follow(follow_command(self.parameters, service, seconds)):
+                # whole lines only: a secret that is cut in two would not be known
+                *whole, pending = (pending + text).split("\n")
+                sys.stdout.write(redactor.text("".join(f"{line}\n" for line in whole)))
+                sys.stdout.flush()
+                lines += len(whole)
+        except KeyboardInterrupt:
+            ended = "it was stopped"
+        self.journal.event("followed", service=service or "all", seconds=seconds, lines=lines, ended=ended)
+        return tables.Table((), (), f"{lines} lines of {service or 'all services'} came until {ended}.")
 
     def last_records(self) -> dict[str, Entry]:
         """Return the newest record of each notebook on this target; runs that died are finished first."""

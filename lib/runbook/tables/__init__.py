@@ -7,13 +7,19 @@ table that says so: no evidence is never an empty table.
 from __future__ import annotations
 
 from runbook.tables.access import accounts, keys, logins, ssh, sudo
+from runbook.tables.backup import copies, coverage
+from runbook.tables.certificates import certificates, served, timer
+from runbook.tables.database import activity, growth, locks, query, slow_queries, table_sizes
 from runbook.tables.exceptions import exceptions
 from runbook.tables.firewall import firewall, ports
 from runbook.tables.inventory import locations, variables
+from runbook.tables.logs import database_refusals, log_lines, messages, requests
+from runbook.tables.logs import services as log_services
 from runbook.tables.resources import disks, docker_disk, host, usage
 from runbook.tables.services import compose, containers, images
 from runbook.tables.start import card, contacts, notebooks
 from runbook.tables.table import Link, Table, duration, size
+from runbook.tables.units import units
 from runbook.tables.verdicts import before_after, evidence, next_steps, verdict_table
 from runbook.tables.web import walk, web
 
@@ -21,28 +27,45 @@ __all__ = [
     "Link",
     "Table",
     "accounts",
+    "activity",
     "before_after",
     "card",
+    "certificates",
     "compose",
     "contacts",
     "containers",
+    "copies",
+    "coverage",
+    "database_refusals",
     "disks",
     "docker_disk",
     "duration",
     "evidence",
     "exceptions",
     "firewall",
+    "growth",
     "host",
     "images",
     "keys",
     "locations",
+    "locks",
+    "log_lines",
+    "log_services",
     "logins",
+    "messages",
     "next_steps",
     "notebooks",
     "ports",
+    "query",
+    "requests",
+    "served",
     "size",
+    "slow_queries",
     "ssh",
     "sudo",
+    "table_sizes",
+    "timer",
+    "units",
     "usage",
     "variables",
     "verdict_table",

@@ -1,0 +1,92 @@
+"""Certificates on disk and as served, and the timer that renews the public one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runbook.tables.shown import count, shown
+from runbook.tables.table import Cell, Table
+from runbook.tables.verdicts import findings_of, reason_of, state_of
+
+if TYPE_CHECKING:
+    from runbook.facts import Facts
+    from runbook.facts.certificates import CertificateFact, Leaf, Renewal
+    from runbook.verdict import Verdicts
+
+DAY = 86_400
+SHORT = 16
+
+
+@shown("certificates")
+def certificates(fact: tuple[CertificateFact, ...], facts: Facts, verdicts: Verdicts | None) -> Table:
+    """Return each certificate on disk: for whom, how long, whether its key and its chain fit."""
+    rows: list[tuple[Cell, ...]] = []
+    for item in fact:
+        found = findings_of(verdicts, item.name, "certificates")
+        limit = next((row.limit for row in found if row.check == "certificates.days"), None)
+        if item.disk is None:
+            rows.append(
+                (state_of(found), item.name, None, None, limit, None, None, None, reason_of(found) or item.disk_error)
+            )
+            continue
+        days = (item.disk.not_after - facts.at).total_seconds() / DAY
+        names = ", ".join(item.disk.names) or item.disk.subject
+        ends = f"{item.disk.not_after:%Y-%m-%d %H:%M} UTC"
+        rows.append(
+            (
+                state_of(found),
+                item.name,
+                names,
+                days,
+                limit,
+                ends,
+                _fits(item.key_matches),
+                _fits(item.chain_ok),
+                reason_of(found),
+            )
+        )
+    columns = ("state", "certificate", "for", "days left", "limit", "ends", "key fits", "chain fits", "finding")
+    return Table.of(columns, rows, title=f"{count(len(fact), 'certificate')} on the server")
+
+
+@shown("certificates")
+def served(fact: tuple[CertificateFact, ...], _facts: Facts, verdicts: Verdicts | None) -> Table:
+    """Return for each certificate whether what is served is what lies on disk, by fingerprint."""
+    rows = [
+        (
+            state_of(findings_of(verdicts, item.name, "certificates.served")),
+            item.name,
+            _print(item.disk) or item.disk_error,
+            _print(item.served) or item.served_error or "nobody serves it",
+            item.serves_disk,
+        )
+        for item in fact
+        if item.served or item.served_error
+    ]
+    columns = ("state", "certificate", "on disk", "served", "the same")
+    same = sum(1 for row in rows if row[4])
+    return Table.of(columns, rows, title=f"{same} of {count(len(rows), 'served certificate')} are the ones on disk")
+
+
+@shown("renewal")
+def timer(fact: Renewal, facts: Facts, verdicts: Verdicts | None) -> Table:
+    """Return whether the timer runs, how its last run ended, and when the next one is."""
+    found = findings_of(verdicts, None, "certificates.timer")
+    rows: list[tuple[Cell, ...]] = [
+        ("timer", f"{fact.timer.name} {fact.timer.active}, {fact.timer.enabled or 'no such unit'}"),
+        ("last run", facts.at - fact.timer.last if fact.timer.last else "never since the server started"),
+        ("its result", f"{fact.service.result or 'unknown'}, exit status {fact.service.exit_status}"),
+        ("next run in", fact.timer.next - facts.at if fact.timer.next else "never: nothing is planned"),
+    ]
+    state = state_of(found)
+    return Table(
+        ("what", "seen"), tuple(rows), f"Renewal by itself{f': {state}' if state else ''}", note=reason_of(found)
+    )
+
+
+def _fits(value: bool | None) -> Cell:
+    return "not compared" if value is None else value
+
+
+def _print(leaf: Leaf | None) -> str:
+    return f"sha256:{leaf.sha256[:SHORT]}" if leaf else ""

@@ -1,0 +1,86 @@
+"""What the logs say: lines, kinds of errors, failed requests, and the database's refusals."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from runbook.tables.shown import count, shown
+from runbook.tables.table import Cell, Table
+from runbook.tables.verdicts import findings_of, state_of
+
+if TYPE_CHECKING:
+    from runbook.facts import Facts
+    from runbook.facts.logs import Logs, Shape
+    from runbook.verdict import Verdicts
+
+LAST_LINES = 40
+LONGEST = 200
+
+
+@shown("logs")
+def log_lines(fact: Logs, _facts: Facts, _verdicts: Verdicts | None) -> Table:
+    """Return the last lines of all services together, newest last; `.all` shows every line that was read."""
+    rows = [(f"{line.at:%H:%M:%S}", line.service, line.level, line.message[:LONGEST]) for line in fact.lines]
+    title = f"{count(len(fact.lines), 'line')} since {fact.since}, {count(len(fact.errors), 'error')}; the last {min(len(rows), LAST_LINES)}"
+    return Table(("time (UTC)", "service", "level", "message"), tuple(rows[-LAST_LINES:]), title, _unread(fact)).all
+
+
+@shown("logs")
+def services(fact: Logs, _facts: Facts, _verdicts: Verdicts | None) -> Table:
+    """Return how much each service said, how many errors, and when it spoke last."""
+    names = sorted({line.service for line in fact.lines} | fact.unread.keys())
+    rows: list[tuple[Cell, ...]] = []
+    for name in names:
+        lines = [line for line in fact.lines if line.service == name]
+        last = f"{lines[-1].at:%Y-%m-%d %H:%M} UTC" if lines else None
+        rows.append((name, len(lines), sum(1 for line in lines if line.bad), last, fact.unread.get(name)))
+    return Table(
+        ("service", "lines", "errors", "last line", "not read because"), tuple(rows), f"Logs since {fact.since}"
+    )
+
+
+@shown("logs")
+def messages(fact: Logs, _facts: Facts, verdicts: Verdicts | None) -> Table:
+    """Return the errors grouped by the shape of their message, the most frequent first."""
+    shapes = fact.shapes([line for line in fact.errors if line.access is None])
+    state = state_of(findings_of(verdicts, None, "logs.errors"))
+    title = f"{count(sum(item.count for item in shapes), 'error')} of {count(len(shapes), 'kind')} since {fact.since}"
+    return _shapes(shapes, f"{title}{f': {state}' if state else ''}", _unread(fact))
+
+
+@shown("logs")
+def database_refusals(fact: Logs, _facts: Facts, verdicts: Verdicts | None) -> Table:
+    """Return the lines that speak of the database not being reached, or refusing, grouped by shape."""
+    shapes = fact.shapes(fact.connection_trouble)
+    state = state_of(findings_of(verdicts, None, "logs.database"))
+    title = f"{count(len(fact.connection_trouble), 'line')} about the database not being reached since {fact.since}"
+    return _shapes(shapes, f"{title}{f': {state}' if state else ''}", "")
+
+
+@shown("logs")
+def requests(fact: Logs, _facts: Facts, verdicts: Verdicts | None) -> Table:
+    """Return the requests that the server failed to answer, by status, path and upstream."""
+    rows = [
+        (number, status, path, upstream or "not named") for status, path, upstream, number in fact.failures_by_path()
+    ]
+    state = state_of(findings_of(verdicts, None, "logs.requests", "logs.http", "logs.5xx"))
+    failed = sum(row[0] for row in rows)
+    title = f"{count(failed, 'failed request')} of {len(fact.requests):,} since {fact.since}"
+    note = "" if fact.requests else "No request was logged: nobody asked, or the access log is off."
+    return Table(("count", "status", "path", "upstream"), tuple(rows), f"{title}{f': {state}' if state else ''}", note)
+
+
+def _shapes(shapes: tuple[Shape, ...], title: str, note: str) -> Table:
+    rows = [
+        (item.count, item.service, item.level, item.shape, f"{item.first:%H:%M}", f"{item.last:%H:%M}")
+        for item in shapes
+    ]
+    table = Table(("count", "service", "level", "kind of message", "first (UTC)", "last (UTC)"), tuple(rows), title)
+    return replace(table, note=note)
+
+
+def _unread(fact: Logs) -> str:
+    parts = [f"Not read: {name} ({reason})." for name, reason in sorted(fact.unread.items())]
+    parts += [f"Cut at the limit: {', '.join(fact.cut)}."] if fact.cut else []
+    return " ".join(parts)
