@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -168,6 +170,7 @@ def finalise_orphans(outputs: Path) -> list[Finished]:
             done = _finish_orphan(outputs, run_id)
             if done is not None:
                 finished.append(done)
+                export_page(done.path, wait=False)
     return finished
 
 
@@ -246,6 +249,21 @@ def under_way(outputs: Path) -> list[str]:
     chain = Chain(outputs)
     known = chain.records().keys()
     return [run_id for run_id in chain.runs() if run_id not in known and is_alive(outputs, run_id)]
+
+
+def export_page(record_path: Path, *, wait: bool) -> Path:
+    """Given a record, begin to write its HTML page in a process of its own; `wait` for its end. Return the page's path."""
+    page = record_path.with_suffix(".html")
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "runbook.html", str(record_path), str(page)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=None if wait else subprocess.DEVNULL,
+        start_new_session=not wait,
+    )
+    if wait and process.wait() != 0:
+        raise RecordError(f"{page} cannot be written", remedy=f"the record itself is whole: {record_path}")
+    return page
 
 
 def kept_elsewhere(outputs: Path) -> list[Path]:

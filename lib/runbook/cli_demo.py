@@ -16,7 +16,7 @@ NOTEBOOKS = ("04-health/quick", "04-health/detailed")
 def demo(name: str) -> int:
     """Start the practice server, run the health notebooks on it, leave their records. Installs Docker on Debian as root."""
     from runbook import runner  # noqa: PLC0415 (--help does not need it)
-    from runbook.archive import finalise_orphans, outputs_folder  # noqa: PLC0415 (as above)
+    from runbook.archive import export_page, finalise_orphans, outputs_folder  # noqa: PLC0415 (as above)
     from runbook.progress import Progress  # noqa: PLC0415 (as above)
 
     begun = time.monotonic()
@@ -35,7 +35,7 @@ def demo(name: str) -> int:
         progress = Progress()
         progress.title(f"{found.name} on {target}")
         finished = runner.run(found, values, outputs, progress)
-        done.append((finished, runner.export(finished.path, wait=True)))
+        done.append((finished, export_page(finished.path, wait=True)))
     click.echo(f"\nDone in {time.monotonic() - begun:.0f} s.")
     for finished, page in done:
         click.echo(f"{finished.sentence}\n  record  {finished.path}\n  page    {page}")

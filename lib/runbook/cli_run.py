@@ -24,6 +24,7 @@ HELP = {
 @click.option("--cell-timeout", type=click.FloatRange(min=0.1), default=600.0, show_default=True, help=HELP["timeout"])
 @click.option("--outputs", type=click.Path(file_okay=False, path_type=Path), help=HELP["outputs"])
 @click.option("--wait-html", is_flag=True, help="Return when the HTML file is written too.")
+@click.option("--no-html", is_flag=True, help="Write the notebook record only; `records open` makes the page later.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the verdict and the paths only.")
 @click.option("--help-notebook", is_flag=True, help=HELP["usage"])
 def run(
@@ -35,12 +36,13 @@ def run(
     cell_timeout: float,
     outputs: Path | None,
     wait_html: bool,
+    no_html: bool,
     quiet: bool,
     help_notebook: bool,
 ) -> int:
     """Run NOTEBOOK (04-health/quick, or quick where that is unique) and leave a record in outputs/."""
     from runbook import runner  # noqa: PLC0415 (--help does not need it)
-    from runbook.archive import finalise_orphans, outputs_folder  # noqa: PLC0415 (as above)
+    from runbook.archive import export_page, finalise_orphans, outputs_folder  # noqa: PLC0415 (as above)
     from runbook.progress import Progress  # noqa: PLC0415 (as above)
 
     if help_notebook:
@@ -57,8 +59,10 @@ def run(
     progress = Progress(quiet=quiet)
     progress.title(f"{found.name} on {values.get('target', 'no target')}{_took_before(folder, found.name, values)}")
     done = runner.run(found, values, folder, progress, cell_timeout=cell_timeout)
-    html = runner.export(done.path, wait=wait_html)
-    click.echo(f"{done.sentence}\n  record  {done.path}\n  page    {html}" + ("" if wait_html else " (being written)"))
+    click.echo(f"{done.sentence}\n  record  {done.path}")
+    if not no_html:
+        html = export_page(done.path, wait=wait_html)
+        click.echo(f"  page    {html}" + ("" if wait_html else " (being written)"))
     return done.exit_code
 
 

@@ -15,6 +15,7 @@ when that process ends in whatever way: so a run that nobody finished is told fr
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import datetime as dt
 import errno
 import fcntl
@@ -105,6 +106,8 @@ def _plain_object(value: Any) -> Any:
         if callable(call):
             with contextlib.suppress(TypeError, ValueError):
                 return call(**options)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {item.name: getattr(value, item.name) for item in dataclasses.fields(value)}
     if isinstance(value, set | frozenset):
         return sorted(value, key=str)
     if isinstance(value, bytes):

@@ -246,10 +246,11 @@ def _scraps(told: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
     scraps = {
         "run": {key: told[key] for key in ("header", "started", "ended", "state", "reason", "exit_code")},
         "verdict": told["verdict"],
-        "before": told["before"],
-        "after": told["after"],
+        # scrapbook's schema takes no null: what there is not is empty
+        "before": told["before"] or {},
+        "after": told["after"] or {},
         "commands": told["commands"],
-        "next": told["next"],
+        "next": told["next"] or [],
         "facts": facts,
     }
     return {

@@ -144,7 +144,7 @@ class Recorder:
         from runbook import archive  # noqa: PLC0415 (needed once a run)
 
         with contextlib.suppress(RecordError):  # the next command that looks at the records tries again and tells
-            archive.finalise(self.journal)
+            archive.export_page(archive.finalise(self.journal).path, wait=False)
 
 
 def _exit_code(error: BaseException) -> int:

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
 from runbook import archive, notebook, parameters
-from runbook.errors import ParametersError, RecordError, RunbookError
+from runbook.errors import ParametersError, RunbookError
 from runbook.journal import Journal
 from runbook.progress import Progress
 from runbook.stopper import Stopper
@@ -121,21 +120,6 @@ def _how_it_died(stopper: Stopper, error: Exception) -> str:
         return f"the kernel no longer answers: {error}"
     how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
     return f"the kernel {how}"
-
-
-def export(record: Path, *, wait: bool) -> Path:
-    """Given a record, begin to write its HTML page in a process of its own; `wait` for its end. Return the page's path."""
-    page = record.with_suffix(".html")
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "runbook.html", str(record), str(page)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=None if wait else subprocess.DEVNULL,
-        start_new_session=not wait,
-    )
-    if wait and process.wait() != 0:
-        raise RecordError(f"{page} cannot be written", remedy=f"the record itself is whole: {record}")
-    return page
 
 
 def without_slow_grammar() -> None:
