@@ -42,19 +42,58 @@ HOST = Bundle(
     ("resources.filesystems", "resources.machine", "resources.clock", "units.units"),
     ("resources.disks", "resources.machine", "resources.clock", "units.units"),
 )
-QUICK = FROM_OUTSIDE + CONTAINERS + HOST
-DETAILED = QUICK + Bundle(
-    ("resources.usage", "resources.docker_disk", "resources.kills", "resources.reboot"),
-    ("resources.usage", "resources.docker_disk", "resources.kills", "resources.reboot"),
+PATHS = Bundle(("inventory.paths",), ("inventory.paths",))
+FILTER = Bundle(("firewall.packet_filter", "firewall.listeners"), ("firewall.packet_filter", "firewall.listeners", "firewall.bypass"))  # fmt: skip
+DATABASE = Bundle(("database.database",), ("database.database",))
+COPIES = Bundle(("backup.copies", "units.units"), ("backup.copies", "backup.schedule"))
+CERTIFICATES = Bundle(
+    ("certificates.certificates", "certificates.renewal"), ("certificates.certificates", "certificates.renewal")
+)
+FILES = Bundle(("services.images", "services.compose"), ("services.image", "services.drift"))
+PEOPLE = Bundle(
+    ("access.sshd", "access.accounts", "access.sudo_rules", "access.cron"),
+    ("access.sshd", "access.accounts", "access.sudo", "access.cron"),
+)
+LOGS = Bundle(("logs.logs()",), ("logs.logs",))
+
+QUICK = FROM_OUTSIDE + CONTAINERS + HOST + DATABASE + COPIES + PATHS + FILTER
+DETAILED = (
+    QUICK
+    + CERTIFICATES
+    + FILES
+    + PEOPLE
+    + Bundle(
+        ("resources.usage", "resources.docker_disk", "resources.kills", "resources.reboot"),
+        ("resources.usage", "resources.docker_disk", "resources.kills", "resources.reboot", "database.revision"),
+    )
 )
 
 BUNDLES: dict[str, Bundle] = {
-    "00-start-here": Bundle((), ("start.review",)),
-    "02-services/status": FROM_OUTSIDE
-    + CONTAINERS
-    + Bundle(("services.images", "services.compose"), ("services.image", "services.drift")),
+    "00-start-here": Bundle((), ("about.review", "about.exceptions")),
+    "01-access/ssh-and-sudo": PEOPLE
+    + FILTER
+    + Bundle(
+        ("access.login", "access.sessions", "firewall.ufw", "firewall.outside", "services.containers"),
+        ("access.login", "firewall.ufw", "firewall.outside"),
+    ),
+    "01-access/server-inventory": PATHS
+    + Bundle(
+        ("inventory.variables", "inventory.hashes", "inventory.packages", "services.compose", "services.images"),
+        ("inventory.variables", "inventory.compose", "inventory.packages"),
+    ),
+    "02-services/status": FROM_OUTSIDE + CONTAINERS + FILES,
+    "02-services/logs": LOGS,
     "04-health/quick": QUICK,
     "04-health/detailed": DETAILED,
+    "04-health/log-scan": LOGS,
+    "05-certificates/status": CERTIFICATES + Bundle(("web.web",), ("web.certificate",)),
+    "06-database/query": DATABASE + Bundle(("database.query()",), ()),
+    "06-database/size": DATABASE + Bundle(("resources.filesystems",), ("resources.disks",)),
+    "07-backup/coverage": COPIES
+    + Bundle(
+        ("backup.read_through", "backup.off_host", "resources.filesystems"),
+        ("backup.read_through", "backup.off_host", "resources.disks"),
+    ),
 }
 
 

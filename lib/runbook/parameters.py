@@ -149,6 +149,7 @@ class AccessSettings(Model):
     authorized_keys: int | None = None
     login_accounts: tuple[str, ...] | None = None
     sudo_accounts: tuple[str, ...] | None = None
+    cron_files: tuple[str, ...] | None = None
 
 
 class Certificate(Model):
@@ -183,7 +184,9 @@ class DatabaseSettings(Model):
     statement_timeout_seconds: Seconds = 15
     expected_tables: tuple[str, ...] = ()
     may_be_empty: tuple[str, ...] = ()
-    table_shrink_percent: Pair = Pair(warning=20, critical=50)
+    blocked_seconds: Pair = Pair(warning=5, critical=60)
+    sequence_percent: Pair = Pair(warning=75, critical=95)
+    dead_rows_minimum: int = 10_000
     connections_percent: Pair = Pair(warning=80, critical=95)
     long_query_seconds: Pair = Pair(warning=60, critical=600)
     idle_in_transaction_seconds: Pair = Pair(warning=60, critical=600)
@@ -235,6 +238,7 @@ class Limits(Model):
     http_5xx_percent: Pair = Pair(warning=1, critical=5)
     log_errors_per_hour: Pair = Pair(warning=10, critical=500)
     round_trip_milliseconds: Pair = Pair(warning=500, critical=3000)
+    log_lines_per_hour: Pair = Pair(warning=50_000, critical=1_000_000)
     pressure_percent: Pair = Pair(warning=40, critical=80)
     upgrades: Pair = Pair(warning=1, critical=200)
     out_of_memory_kills: Pair = Pair(warning=1, critical=5)

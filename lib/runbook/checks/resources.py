@@ -40,7 +40,9 @@ def disks(facts: Facts, parameters: Parameters) -> list[Verdict]:
             )
         )  # fmt: skip
         verdicts.append(
-            _against("resources.disk", item.mount, item.used_percent, parameters.limits.disk_percent, "%", "disk use", DISK)
+            _against(
+                "resources.disk", item.mount, item.used_percent, parameters.limits.disk_percent, "%", "disk use", DISK
+            )
         )
         if item.inodes_used_percent is not None:
             verdicts.append(
@@ -57,7 +59,9 @@ def machine(facts: Facts, parameters: Parameters) -> list[Verdict]:
     limit = parameters.limits
     verdicts = [
         _against("resources.memory", "host", found.memory_used_percent, limit.memory_percent, "%", "memory use", USAGE),
-        _against("resources.load", "host", found.load_per_cpu, limit.load_per_cpu, "per CPU", "load of 5 minutes", USAGE),
+        _against(
+            "resources.load", "host", found.load_per_cpu, limit.load_per_cpu, "per CPU", "load of 5 minutes", USAGE
+        ),
     ]
     if found.swap_bytes:
         verdicts.append(_against("resources.swap", "host", found.swap_used_percent, limit.swap_percent, "%", "swap use", USAGE))  # fmt: skip

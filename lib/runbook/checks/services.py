@@ -67,7 +67,9 @@ def _health(service: Service, container: Container) -> Verdict:
         return Verdict(State.OK, "services.health", service.name, "running; it has no health check", value="none", limit="healthy")  # fmt: skip
     if container.health == "starting":
         return Verdict(State.WARNING, "services.health", service.name, "starting: look again shortly", value="starting", limit="healthy", evidence=evidence, next=STATUS)  # fmt: skip
-    tuned = f"; a well tuned check would be {service.well_tuned_health_check}" if service.well_tuned_health_check else ""
+    tuned = (
+        f"; a well tuned check would be {service.well_tuned_health_check}" if service.well_tuned_health_check else ""
+    )
     return flag(
         container.health == "healthy", "services.health", service.name, ok="healthy",
         bad=f"its health check fails{tuned}", state=worst, value=container.health, limit="healthy",
@@ -117,7 +119,9 @@ def extra(facts: Facts, parameters: Parameters) -> list[Verdict]:
     known = {service.container for service in parameters.stack.services}
     strangers = [item for item in found.all if item.name not in known]
     if not strangers:
-        return [Verdict(State.OK, "services.extra", "containers", "no container that nobody expects", value="0", limit="0")]
+        return [
+            Verdict(State.OK, "services.extra", "containers", "no container that nobody expects", value="0", limit="0")
+        ]
     return [
         Verdict(
             State.WARNING, "services.extra", item.name, f"nobody expects this container ({item.image})",

@@ -27,7 +27,9 @@ def synthetic(facts: Facts, parameters: Parameters) -> list[Verdict]:
     if isinstance(found, Missing):
         return [unknown("synthetic.login", "user's way", found, next_notebook=TRIAGE)]
     if found.skipped or parameters.synthetic is None:
-        return [Verdict(State.OK, "synthetic.account", "user's way", "not walked", known=f"not looked at: {found.skipped}")]
+        return [
+            Verdict(State.OK, "synthetic.account", "user's way", "not walked", known=f"not looked at: {found.skipped}")
+        ]
     return [_step(step, parameters.synthetic) for step in found.steps]
 
 

@@ -69,7 +69,9 @@ def _health(found: Web, parameters: Parameters) -> Verdict:
     body = found.health.json
     same = isinstance(body, dict) and all(str(body.get(key)) == value for key, value in expected.items())
     good = found.health.status == http.client.OK and same
-    reason = "its answer is not the expected one" if found.health.status == http.client.OK else _why(found.health, "the API")
+    reason = (
+        "its answer is not the expected one" if found.health.status == http.client.OK else _why(found.health, "the API")
+    )
     return flag(
         good, "web.health", "API", ok="alive (this says nothing of what is behind it)", bad=reason,
         value=_value(found.health), limit="200", evidence=_evidence(found.health), next=SERVICES,

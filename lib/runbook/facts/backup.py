@@ -6,11 +6,12 @@ import datetime as dt
 import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runbook.commands import Command
 from runbook.errors import ParseError
-from runbook.facts import Fact
+from runbook.facts import Fact, LocalFact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -149,3 +150,39 @@ def parse_read_through(results: Mapping[str, Result], parameters: Parameters) ->
 
 
 read_through = Fact("read_through", read_through_commands, parse_read_through)
+
+
+@dataclass(frozen=True, slots=True)
+class AwayCopy:
+    """The newest copy of a class at its place off the server; `error` says why the place cannot be looked at."""
+
+    place: str
+    name: str = ""
+    size_bytes: int = 0
+    modified: dt.datetime | None = None
+    error: str = ""
+
+
+def look_off_host(parameters: Parameters) -> dict[str, AwayCopy]:
+    """Look at the folder that each class names as its place off the server (a folder of this machine)."""
+    return {item.name: _away(item, item.off_host) for item in parameters.backup.classes if item.off_host}
+
+
+def _away(item: BackupClass, place: str) -> AwayCopy:
+    if "://" in place and not place.startswith("file://"):
+        return AwayCopy(place, error="only folders of this machine can be looked at yet")
+    folder = Path(place.removeprefix("file://")).expanduser()
+    try:
+        files = [
+            (file.stat(), file) for file in folder.iterdir() if file.is_file() and fnmatchcase(file.name, item.pattern)
+        ]
+    except OSError as error:
+        return AwayCopy(place, error=f"cannot be read: {error.strerror}")
+    kept = [(stat, file) for stat, file in files if not file.name.endswith(SIDECARS)]
+    if not kept:
+        return AwayCopy(place)
+    stat, newest = max(kept, key=lambda pair: pair[0].st_mtime)
+    return AwayCopy(place, newest.name, stat.st_size, dt.datetime.fromtimestamp(stat.st_mtime, dt.UTC))
+
+
+off_host = LocalFact("off_host", look_off_host)

@@ -25,9 +25,7 @@ if TYPE_CHECKING:
     from runbook.parameters import Parameters
 
 QUESTIONS = {
-    "server": """select version() as version, pg_is_in_recovery() as in_recovery, current_setting('default_transaction_read_only') as read_only_session,
-        (select setting from pg_settings where name = 'default_transaction_read_only') as read_only,
-        (select reset_val from pg_settings where name = 'transaction_read_only') as ignored,
+    "server": """select current_setting('server_version') as version, pg_is_in_recovery() as in_recovery,
         extract(epoch from now() - pg_postmaster_start_time())::bigint as uptime_seconds,
         pg_database_size(current_database()) as database_bytes""",
     "settings": """select name, setting, source from pg_settings where name in ('fsync', 'full_page_writes', 'autovacuum', 'synchronous_commit',
@@ -118,9 +116,7 @@ def psql(parameters: Parameters, *words: str, stdin: str, timeout: float | None 
     """Return a psql command in the database's container: read-only session, bounded statements, no terminal."""
     settings = parameters.database
     seconds = settings.statement_timeout_seconds
-    options = (
-        f"-c default_transaction_read_only=on -c statement_timeout={round(seconds * 1000)} -c lock_timeout={round(seconds * 500)}"
-    )
+    options = f"-c default_transaction_read_only=on -c statement_timeout={round(seconds * 1000)} -c lock_timeout={round(seconds * 500)}"
     return Command(
         ("docker", "exec", "--interactive", "--env", f"PGOPTIONS={options}", "--env", "PGCONNECT_TIMEOUT=5", "--env", "PGAPPNAME=runbook",
          parameters.stack.container(settings.service), "psql", "--no-psqlrc", "--quiet", "--no-align", "--tuples-only",
@@ -130,14 +126,14 @@ def psql(parameters: Parameters, *words: str, stdin: str, timeout: float | None 
 
 
 def script(parameters: Parameters) -> str:
-    """Return the SQL of all questions, one line of JSON each, and whether every expected table holds a row."""
+    """Return the SQL of all questions, one line each, and whether every expected table holds a row."""
     tables = [name for name in parameters.database.expected_tables if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_$.]*", name)]
     filled = {
         f"filled:{name}": f"select exists (select 1 from {'.'.join(quoted(part) for part in name.split('.'))}) as filled"
         for name in tables
     }
     return "".join(
-        f"select json_build_object('{name}', coalesce((select json_agg(q) from ({sql}) q), '[]'::json));\n"
+        f"select jsonb_build_object('{name}', coalesce((select jsonb_agg(q) from ({' '.join(sql.split())}) q), '[]'::jsonb));\n"
         for name, sql in (QUESTIONS | filled).items()
     )
 
@@ -157,7 +153,7 @@ def database_commands(parameters: Parameters) -> dict[str, Command]:
 
 
 def parse_database(results: Mapping[str, Result], _parameters: Parameters) -> Database:
-    """Read one JSON object a line; errors on stderr belong to the questions without an answer, in their order."""
+    """Read one JSON object a line; psql names the line, and so the question, of an error."""
     result = results["psql"]
     answers: dict[str, list[dict[str, Any]]] = {}
     for line in result.stdout.splitlines():
@@ -166,13 +162,11 @@ def parse_database(results: Mapping[str, Result], _parameters: Parameters) -> Da
     if not answers:
         told = result.stderr.strip().splitlines()
         raise ParseError("psql", told[0] if told else "it printed nothing")
-    asked = [
-        match[1] for match in re.finditer(r"json_build_object\('([^']+)'", result.command.stdin)
-    ] or [*QUESTIONS]
-    errors = re.findall(r"(?:ERROR|FATAL):\s*(.*)", result.stderr)
-    lacking = [name for name in asked if name not in answers]
+    asked = re.findall(r"jsonb_build_object\('([^']+)'", result.command.stdin)
+    told_of = {int(line): said for line, said in re.findall(r"<stdin>:(\d+): (?:ERROR|FATAL):\s*(.*)", result.stderr)}
     return Database(
-        answers, {name: errors[at] if at < len(errors) else "no answer" for at, name in enumerate(lacking)}
+        answers,
+        {name: told_of.get(line, "no answer") for line, name in enumerate(asked, 1) if name not in answers},
     )
 
 

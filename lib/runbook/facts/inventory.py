@@ -39,7 +39,8 @@ class PathStat:
 
 def paths_commands(parameters: Parameters) -> dict[str, Command]:
     """Ask for all paths in one command, NUL-separated."""
-    paths = [location.path for location in parameters.locations]
+    keys = [item.key for item in parameters.certificates.items if item.key]
+    paths = [*(location.path for location in parameters.locations), *keys]
     if not paths:
         return {}
     # exit code 1: some do not exist; the others are printed
@@ -151,9 +152,7 @@ def packages_commands(_parameters: Parameters) -> dict[str, Command]:
     """List what is installed; simulate an upgrade (nothing is fetched or changed)."""
     return {
         "installed": Command(("dpkg-query", "--show", "--showformat=${Package}\t${Version}\n"), timeout=20),
-        "upgrade": Command(
-            ("apt-get", "--simulate", "-qq", "-o", "Debug::NoLocking=true", "dist-upgrade"), timeout=60
-        ),
+        "upgrade": Command(("apt-get", "--simulate", "-qq", "-o", "Debug::NoLocking=true", "dist-upgrade"), timeout=60),
         "system": Command(("cat", "/etc/os-release"), timeout=10),
     }
 

@@ -322,7 +322,12 @@ def parse_compose(results: Mapping[str, Result], _parameters: Parameters) -> Com
     lines = [line for line in result.stderr.splitlines() if line.strip()]
     unset = tuple(sorted(set(UNSET.findall(result.stderr))))
     if not result.ok:
-        if not lines or "unknown flag" in result.stderr or "is not a docker command" in result.stderr or "daemon" in lines[-1]:
+        if (
+            not lines
+            or "unknown flag" in result.stderr
+            or "is not a docker command" in result.stderr
+            or "daemon" in lines[-1]
+        ):
             raise ParseError("docker compose", lines[-1] if lines else "")
         return ComposeFile(False, lines[-1][:300], {}, unset)
     would: dict[str, str] = {}

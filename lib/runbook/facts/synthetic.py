@@ -205,7 +205,9 @@ def _login(way: _Way, account: SyntheticUser, password: str) -> str:
 def _guard(way: _Way) -> str:
     answer, _ = way.ask("GET", CLIENTS, token=False)
     if answer.status not in {UNAUTHORIZED, FORBIDDEN}:
-        raise _Wrong(f"GET {CLIENTS} without a login answered {answer.status} instead of 401", f"status {answer.status}")
+        raise _Wrong(
+            f"GET {CLIENTS} without a login answered {answer.status} instead of 401", f"status {answer.status}"
+        )
     return "refused without a login"
 
 
@@ -332,7 +334,9 @@ def _job_way(way: _Way, account: SyntheticUser, run: str) -> None:
 
 def _not_reached(way: _Way, names: tuple[str, ...]) -> None:
     reached = {step.name for step in way.steps}
-    way.steps += [Step(name, None, 0.0, "not reached: the step before it failed") for name in names if name not in reached]
+    way.steps += [
+        Step(name, None, 0.0, "not reached: the step before it failed") for name in names if name not in reached
+    ]
 
 
 def _clean(way: _Way, run: str, steps: list[Step]) -> int:
