@@ -29,6 +29,7 @@ GRID = "#d0d0d0"
 COLOURS = ("#0072B2", "#E69F00", "#333333", "#56B4E9", "#D55E00", "#009E73", "#CC79A7", "#999999")
 DASHES = ("-", "--", ":", "-.")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+HATCHED = ("", "///", "", "...", "\\\\\\", "", "xx", "")
 PLAIN, WARNING, CRITICAL = "#7a9cc0", "#E69F00", "#a32a00"
 HATCHES = {PLAIN: "", WARNING: "///", CRITICAL: "xxx"}
 
@@ -95,14 +96,20 @@ def colour_of(value: float, warning: float, critical: float, *, low_is_bad: bool
 
 
 def flat_bars(
-    axes: Axes, names: Sequence[str], values: Sequence[float], colours: Sequence[str], texts: Sequence[str]
+    axes: Axes,
+    names: Sequence[str],
+    values: Sequence[float],
+    colours: Sequence[str],
+    texts: Sequence[str],
+    *,
+    text_at: Sequence[float] | None = None,
 ) -> None:
-    """Draw bars under one another, the first on top, each with its value written at its end."""
+    """Draw bars under one another, the first on top, each with its text at its end (or where `text_at` says)."""
     places = range(len(names))
     drawn = axes.barh(list(places), list(values), height=0.62, color=list(colours), edgecolor=INK, linewidth=0.6)
     for bar, colour in zip(drawn, colours, strict=True):
         bar.set_hatch(HATCHES[colour])
-    for place, value, text in zip(places, values, texts, strict=True):
+    for place, value, text in zip(places, text_at or values, texts, strict=True):
         axes.annotate(
             text, (value, place), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8.5, color=INK,
             bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"}, zorder=4,
@@ -128,9 +135,9 @@ def utc_axis(axes: Axes) -> None:
     """Make the x axis one of UTC times, labelled as briefly as can be."""
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter  # noqa: PLC0415 (0.1 s, only for times)
 
-    locator = AutoDateLocator(maxticks=8)  # type: ignore[no-untyped-call]  # matplotlib leaves it untyped
+    locator = AutoDateLocator(maxticks=8)
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]  # as above
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
     axes.set_xlabel("time (UTC)", fontsize=9, color=INK)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from runbook.tables.shown import count, shown
+from runbook.tables.shown import count, period, shown
 from runbook.tables.table import Cell, Table
 from runbook.tables.verdicts import findings_of, state_of
 
@@ -22,7 +22,7 @@ LONGEST = 200
 def log_lines(fact: Logs, _facts: Facts, _verdicts: Verdicts | None) -> Table:
     """Return the last lines of all services together, newest last; `.all` shows every line that was read."""
     rows = [(f"{line.at:%H:%M:%S}", line.service, line.level, line.message[:LONGEST]) for line in fact.lines]
-    title = f"{count(len(fact.lines), 'line')} since {fact.since}, {count(len(fact.errors), 'error')}; the last {min(len(rows), LAST_LINES)}"
+    title = f"{count(len(fact.lines), 'line')} {period(fact.since)}, {count(len(fact.errors), 'error')}; the last {min(len(rows), LAST_LINES)}"
     return Table(("time (UTC)", "service", "level", "message"), tuple(rows[-LAST_LINES:]), title, _unread(fact)).all
 
 
@@ -36,7 +36,9 @@ def services(fact: Logs, _facts: Facts, _verdicts: Verdicts | None) -> Table:
         last = f"{lines[-1].at:%Y-%m-%d %H:%M} UTC" if lines else None
         rows.append((name, len(lines), sum(1 for line in lines if line.bad), last, fact.unread.get(name)))
     return Table(
-        ("service", "lines", "errors", "last line", "not read because"), tuple(rows), f"Logs since {fact.since}"
+        ("service", "lines", "errors", "last line", "not read because"),
+        tuple(rows),
+        f"What each service wrote {period(fact.since)}",
     )
 
 
@@ -45,7 +47,7 @@ def messages(fact: Logs, _facts: Facts, verdicts: Verdicts | None) -> Table:
     """Return the errors grouped by the shape of their message, the most frequent first."""
     shapes = fact.shapes([line for line in fact.errors if line.access is None])
     state = state_of(findings_of(verdicts, None, "logs.errors"))
-    title = f"{count(sum(item.count for item in shapes), 'error')} of {count(len(shapes), 'kind')} since {fact.since}"
+    title = f"{count(sum(item.count for item in shapes), 'error')} of {count(len(shapes), 'kind')} {period(fact.since)}"
     return _shapes(shapes, f"{title}{f': {state}' if state else ''}", _unread(fact))
 
 
@@ -54,7 +56,7 @@ def database_refusals(fact: Logs, _facts: Facts, verdicts: Verdicts | None) -> T
     """Return the lines that speak of the database not being reached, or refusing, grouped by shape."""
     shapes = fact.shapes(fact.connection_trouble)
     state = state_of(findings_of(verdicts, None, "logs.database"))
-    title = f"{count(len(fact.connection_trouble), 'line')} about the database not being reached since {fact.since}"
+    title = f"{count(len(fact.connection_trouble), 'line')} about the database not being reached {period(fact.since)}"
     return _shapes(shapes, f"{title}{f': {state}' if state else ''}", "")
 
 
@@ -66,7 +68,7 @@ def requests(fact: Logs, _facts: Facts, verdicts: Verdicts | None) -> Table:
     ]
     state = state_of(findings_of(verdicts, None, "logs.requests", "logs.http", "logs.5xx"))
     failed = sum(row[0] for row in rows)
-    title = f"{count(failed, 'failed request')} of {len(fact.requests):,} since {fact.since}"
+    title = f"{count(failed, 'failed request')} of {len(fact.requests):,} {period(fact.since)}"
     note = "" if fact.requests else "No request was logged: nobody asked, or the access log is off."
     return Table(("count", "status", "path", "upstream"), tuple(rows), f"{title}{f': {state}' if state else ''}", note)
 

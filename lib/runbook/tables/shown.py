@@ -46,3 +46,8 @@ def missing_table(missing: Missing) -> Table:
 def count(number: int, noun: str, plural: str = "") -> str:
     """Given a number and a noun, return both in words: `1 container`, `2 containers`."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def period(since: str) -> str:
+    """Given what Docker takes as `--since`, return it in words: `in the last 1h`, `since 2026-11-24T08:00:00Z`."""
+    return f"in the last {since}" if since[-1:] in "smhd" else f"since {since}"
