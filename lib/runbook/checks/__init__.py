@@ -45,6 +45,19 @@ def limits(limit: Pair, unit: str = "") -> str:
     return f"{limit.warning:g} / {limit.critical:g}{f' {unit}' if unit else ''}"
 
 
+def against(
+    check: str, subject: str, value: float, limit: Pair, *, unit: str, what: str, next_notebook: str, evidence: str = ""
+) -> Verdict:
+    """Return the verdict of a number that is better when smaller; `what` names it in the reason."""
+    state = reach(value, limit)
+    reason = f"{what} within its limits" if state is State.OK else f"{what} over its limit"
+    number = f"{value:.1f}".removesuffix(".0")
+    opened = "" if state is State.OK else next_notebook
+    return Verdict(
+        state, check, subject, reason, f"{number} {unit}", limits(limit, unit), evidence=evidence, next=opened
+    )
+
+
 def flag(
     good: object, check: str, subject: str, *, ok: str, bad: str, state: State = State.CRITICAL, **more: Any
 ) -> Verdict:

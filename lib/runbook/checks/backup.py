@@ -38,26 +38,92 @@ def copies(facts: Facts, parameters: Parameters) -> list[Verdict]:
 
 def _copies(item: BackupClass, copies: Sequence[Copy], now: dt.datetime) -> list[Verdict]:
     if not copies:
-        return [Verdict(_state(item), "backup.copy", item.name, "there is no copy", value="0", limit="at least 1", evidence=f"find {item.directory} -name '{item.pattern}': nothing", next=_next(item))]  # fmt: skip
+        return [
+            Verdict(
+                _state(item),
+                "backup.copy",
+                item.name,
+                "there is no copy",
+                value="0",
+                limit="at least 1",
+                evidence=f"find {item.directory} -name '{item.pattern}': nothing",
+                next=_next(item),
+            )
+        ]
     newest = copies[0]
     evidence = f"{newest.path}, {newest.size_bytes} bytes, {newest.modified:%Y-%m-%d %H:%M} UTC"
     small = newest.size_bytes < item.min_size_bytes
     verdicts = [
-        flag(not small, "backup.copy", item.name, ok=f"{len(copies)} copies", bad="the newest copy is empty or far too small", state=_state(item), value=f"{newest.size_bytes} bytes", limit=f"{item.min_size_bytes} bytes", evidence=evidence, next=_next(item)),
+        flag(
+            not small,
+            "backup.copy",
+            item.name,
+            ok=f"{len(copies)} copies",
+            bad="the newest copy is empty or far too small",
+            state=_state(item),
+            value=f"{newest.size_bytes} bytes",
+            limit=f"{item.min_size_bytes} bytes",
+            evidence=evidence,
+            next=_next(item),
+        ),
         _age(item, newest.modified, now, evidence),
-        flag(newest.has_checksum, "backup.checksum", item.name, ok="a checksum lies beside it", bad="no checksum lies beside the newest copy", state=State.WARNING, value="yes" if newest.has_checksum else "no", limit="yes", evidence=evidence, next=_next(item)),
-        flag(not int(newest.mode, 8) & OTHERS, "backup.mode", item.name, ok="others cannot read it", bad="everybody on the server can read the newest copy", state=State.WARNING, value=newest.mode, limit="no rights for others", evidence=evidence, next=_next(item)),
-    ]  # fmt: skip
+        flag(
+            newest.has_checksum,
+            "backup.checksum",
+            item.name,
+            ok="a checksum lies beside it",
+            bad="no checksum lies beside the newest copy",
+            state=State.WARNING,
+            value="yes" if newest.has_checksum else "no",
+            limit="yes",
+            evidence=evidence,
+            next=_next(item),
+        ),
+        flag(
+            not int(newest.mode, 8) & OTHERS,
+            "backup.mode",
+            item.name,
+            ok="others cannot read it",
+            bad="everybody on the server can read the newest copy",
+            state=State.WARNING,
+            value=newest.mode,
+            limit="no rights for others",
+            evidence=evidence,
+            next=_next(item),
+        ),
+    ]
     if len(copies) > 1 and copies[1].size_bytes:
         lost = 100 * (1 - newest.size_bytes / copies[1].size_bytes)
         state = reach(lost, item.shrink_percent)
-        verdicts.append(Verdict(state, "backup.size", item.name, "as large as before" if state is State.OK else "much smaller than the copy before it", value=f"{max(0.0, lost):.0f} % smaller", limit=limits(item.shrink_percent, "% smaller"), evidence=f"{evidence}; before: {copies[1].size_bytes} bytes", next="" if state is State.OK else COVERAGE))  # fmt: skip
+        verdicts.append(
+            Verdict(
+                state,
+                "backup.size",
+                item.name,
+                "as large as before" if state is State.OK else "much smaller than the copy before it",
+                value=f"{max(0.0, lost):.0f} % smaller",
+                limit=limits(item.shrink_percent, "% smaller"),
+                evidence=f"{evidence}; before: {copies[1].size_bytes} bytes",
+                next="" if state is State.OK else COVERAGE,
+            )
+        )
     return verdicts
 
 
 def _age(item: BackupClass, made: dt.datetime, now: dt.datetime, evidence: str) -> Verdict:
     hours = (now - made).total_seconds() / 3600
-    return flag(hours <= item.max_age_hours, "backup.age", item.name, ok="young enough", bad=f"all changes of the last {hours:.0f} hours would be lost", state=_state(item), value=f"{hours:.1f} h", limit=f"{item.max_age_hours:g} h", evidence=evidence, next=_next(item))  # fmt: skip
+    return flag(
+        hours <= item.max_age_hours,
+        "backup.age",
+        item.name,
+        ok="young enough",
+        bad=f"all changes of the last {hours:.0f} hours would be lost",
+        state=_state(item),
+        value=f"{hours:.1f} h",
+        limit=f"{item.max_age_hours:g} h",
+        evidence=evidence,
+        next=_next(item),
+    )
 
 
 def read_through(facts: Facts, parameters: Parameters) -> list[Verdict]:
@@ -72,7 +138,11 @@ def read_through(facts: Facts, parameters: Parameters) -> list[Verdict]:
             continue  # without a copy there is nothing to read, which backup.copy says
         verdicts.append(_verified(item, looked))
         good = next((one for one in looked if one.good), None)
-        copy = None if isinstance(listed, Missing) or good is None else next((one for one in listed[item.name] if one.path == good.path), None)  # fmt: skip
+        copy = (
+            None
+            if isinstance(listed, Missing) or good is None
+            else next((one for one in listed[item.name] if one.path == good.path), None)
+        )
         if copy is not None and looked[0] is not good:
             verdicts.append(_age(item, copy.modified, facts.at, f"the newest GOOD copy is {copy.path}"))
     return verdicts
@@ -82,7 +152,16 @@ def _verified(item: BackupClass, looked: Sequence[ReadThrough]) -> Verdict:
     newest = looked[0]
     good = next((one for one in looked if one.good), None)
     if newest.read is None and newest.good:
-        return Verdict(State.WARNING, "backup.verified", item.name, "no tool here reads this format to its end", value="not read", limit="read", evidence=newest.path, next=COVERAGE)  # fmt: skip
+        return Verdict(
+            State.WARNING,
+            "backup.verified",
+            item.name,
+            "no tool here reads this format to its end",
+            value="not read",
+            limit="read",
+            evidence=newest.path,
+            next=COVERAGE,
+        )
     why = (
         "differs from its checksum" if newest.checksum_matches is False else f"cannot be read to its end: {newest.said}"
     )
@@ -91,7 +170,18 @@ def _verified(item: BackupClass, looked: Sequence[ReadThrough]) -> Verdict:
         if good
         else f"none of the newest {len(looked)} is good"
     )
-    return flag(newest.good, "backup.verified", item.name, ok="the newest copy was read to its end just now", bad=f"the newest copy {why}; {other}", state=_state(item), value="good" if newest.good else "bad", limit="good", evidence=f"{newest.path} sha256 {newest.sha256[:16]}", next=_next(item))  # fmt: skip
+    return flag(
+        newest.good,
+        "backup.verified",
+        item.name,
+        ok="the newest copy was read to its end just now",
+        bad=f"the newest copy {why}; {other}",
+        state=_state(item),
+        value="good" if newest.good else "bad",
+        limit="good",
+        evidence=f"{newest.path} sha256 {newest.sha256[:16]}",
+        next=_next(item),
+    )
 
 
 def schedule(facts: Facts, parameters: Parameters) -> list[Verdict]:
@@ -109,8 +199,25 @@ def schedule(facts: Facts, parameters: Parameters) -> list[Verdict]:
         ended = service is not None and service.result == "success" and service.exit_status in {0, None}
         reason = f"{item.timer} does not run" if not waiting else "its last run failed"
         when = f"next {timer.next:%Y-%m-%d %H:%M} UTC" if timer is not None and timer.next else "no next run"
-        last = f"last ended {service.ended:%Y-%m-%d %H:%M} UTC, {service.result}, exit status {service.exit_status}" if service is not None and service.ended else "no run since the last boot"  # fmt: skip
-        verdicts.append(flag(waiting and ended, "backup.schedule", item.name, ok=when, bad=reason, state=_state(item), value=timer.active if timer else "absent", limit="active", evidence=f"{item.timer}: {when}; {last}", next=_next(item)))  # fmt: skip
+        last = (
+            f"last ended {service.ended:%Y-%m-%d %H:%M} UTC, {service.result}, exit status {service.exit_status}"
+            if service is not None and service.ended
+            else "no run since the last boot"
+        )
+        verdicts.append(
+            flag(
+                waiting and ended,
+                "backup.schedule",
+                item.name,
+                ok=when,
+                bad=reason,
+                state=_state(item),
+                value=timer.active if timer else "absent",
+                limit="active",
+                evidence=f"{item.timer}: {when}; {last}",
+                next=_next(item),
+            )
+        )
     return verdicts
 
 
@@ -123,13 +230,58 @@ def off_host(facts: Facts, parameters: Parameters) -> list[Verdict]:
     for item in parameters.backup.classes:
         away = found.get(item.name)
         if away is None:
-            verdicts.append(Verdict(_state(item), "backup.off-host", item.name, "no place off the server is named: what destroys the server destroys its backups", value="none", limit="a place", evidence="params file: backup.classes.off_host", next=FULL))  # fmt: skip
+            verdicts.append(
+                Verdict(
+                    _state(item),
+                    "backup.off-host",
+                    item.name,
+                    "no place off the server is named: what destroys the server destroys its backups",
+                    value="none",
+                    limit="a place",
+                    evidence="params file: backup.classes.off_host",
+                    next=FULL,
+                )
+            )
         elif away.error:
-            verdicts.append(Verdict(State.UNKNOWN, "backup.off-host", item.name, f"no evidence: {away.error}", value="unknown", limit=away.place, next=FULL))  # fmt: skip
+            verdicts.append(
+                Verdict(
+                    State.UNKNOWN,
+                    "backup.off-host",
+                    item.name,
+                    f"no evidence: {away.error}",
+                    value="unknown",
+                    limit=away.place,
+                    next=FULL,
+                )
+            )
         elif away.modified is None:
-            verdicts.append(Verdict(_state(item), "backup.off-host", item.name, "there is no copy off the server", value="0", limit="at least 1", evidence=away.place, next=FULL))  # fmt: skip
+            verdicts.append(
+                Verdict(
+                    _state(item),
+                    "backup.off-host",
+                    item.name,
+                    "there is no copy off the server",
+                    value="0",
+                    limit="at least 1",
+                    evidence=away.place,
+                    next=FULL,
+                )
+            )
         else:
             hours = (facts.at - away.modified).total_seconds() / 3600
             good = hours <= item.max_age_hours and away.size_bytes >= item.min_size_bytes
-            verdicts.append(flag(good, "backup.off-host", item.name, ok="a young copy is off the server", bad="the copy off the server is too old or too small", state=_state(item), value=f"{hours:.1f} h", limit=f"{item.max_age_hours:g} h", evidence=f"{away.place}/{away.name}, {away.size_bytes} bytes", next=FULL))  # fmt: skip
+            verdicts.append(
+                flag(
+                    good,
+                    "backup.off-host",
+                    item.name,
+                    ok="a young copy is off the server",
+                    bad="the copy off the server is too old or too small",
+                    state=_state(item),
+                    value=f"{hours:.1f} h",
+                    limit=f"{item.max_age_hours:g} h",
+                    evidence=f"{away.place}/{away.name}, {away.size_bytes} bytes",
+                    next=FULL,
+                )
+            )
     return verdicts

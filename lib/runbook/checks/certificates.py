@@ -42,14 +42,57 @@ def _one(item: Certificate, found: CertificateFact, now: dt.datetime) -> list[Ve
     if found.disk is None:
         absent = "No such file" in found.disk_error
         state = State.CRITICAL if absent or "not a certificate" in found.disk_error else State.UNKNOWN
-        return [Verdict(state, "certificates.days-left", item.name, "the file is missing" if absent else f"no certificate can be read: {found.disk_error}", value="none", limit="a certificate", evidence=item.path, next=mend)]  # fmt: skip
+        return [
+            Verdict(
+                state,
+                "certificates.days-left",
+                item.name,
+                "the file is missing" if absent else f"no certificate can be read: {found.disk_error}",
+                value="none",
+                limit="a certificate",
+                evidence=item.path,
+                next=mend,
+            )
+        ]
     verdicts = [_days(item, found.disk, now, "on disk", mend)]
     if item.names:
         absent_names = sorted(set(item.names) - set(found.disk.names))
-        verdicts.append(flag(not absent_names, "certificates.names", item.name, ok="made for its names", bad=f"not made for {', '.join(absent_names)}", value=", ".join(found.disk.names), limit=", ".join(item.names), evidence=found.disk.subject, next=mend))  # fmt: skip
-    verdicts.append(_maybe("certificates.chain", item.name, found.chain_ok, found.chain_error, ok=f"issued as it should be, {found.chain_length} in the file", bad=found.chain_error, evidence=found.disk.issuer))  # fmt: skip
+        verdicts.append(
+            flag(
+                not absent_names,
+                "certificates.names",
+                item.name,
+                ok="made for its names",
+                bad=f"not made for {', '.join(absent_names)}",
+                value=", ".join(found.disk.names),
+                limit=", ".join(item.names),
+                evidence=found.disk.subject,
+                next=mend,
+            )
+        )
+    verdicts.append(
+        _maybe(
+            "certificates.chain",
+            item.name,
+            found.chain_ok,
+            found.chain_error,
+            ok=f"issued as it should be, {found.chain_length} in the file",
+            bad=found.chain_error,
+            evidence=found.disk.issuer,
+        )
+    )
     if item.key:
-        verdicts.append(_maybe("certificates.key", item.name, found.key_matches, found.key_error, ok="the key belongs to it", bad="the key does not belong to it", evidence=item.key))  # fmt: skip
+        verdicts.append(
+            _maybe(
+                "certificates.key",
+                item.name,
+                found.key_matches,
+                found.key_error,
+                ok="the key belongs to it",
+                bad="the key does not belong to it",
+                evidence=item.key,
+            )
+        )
     if item.served_by:
         verdicts += _served(item, found, now, mend)
     return verdicts
@@ -63,21 +106,60 @@ def _days(item: Certificate, leaf: Leaf, now: dt.datetime, where: str, mend: str
     )
     if leaf.not_before > now:
         state, reason = State.CRITICAL, f"not valid yet {where}"
-    return Verdict(state, "certificates.days-left", item.name, reason, value=f"{days:.0f} days", limit=limits(item.days_left, "days"), evidence=f"serial {leaf.serial}, ends {leaf.not_after:%Y-%m-%d %H:%M} UTC", next="" if state is State.OK else mend)  # fmt: skip
+    return Verdict(
+        state,
+        "certificates.days-left",
+        item.name,
+        reason,
+        value=f"{days:.0f} days",
+        limit=limits(item.days_left, "days"),
+        evidence=f"serial {leaf.serial}, ends {leaf.not_after:%Y-%m-%d %H:%M} UTC",
+        next="" if state is State.OK else mend,
+    )
 
 
 def _maybe(check: str, subject: str, good: bool | None, error: str, *, ok: str, bad: str, evidence: str) -> Verdict:
     if good is None:
-        return Verdict(State.UNKNOWN, check, subject, f"no evidence: {error or 'nothing to compare with'}", evidence=evidence, next=ERRORS)  # fmt: skip
-    return flag(good, check, subject, ok=ok, bad=bad, value="yes" if good else "no", limit="yes", evidence=evidence, next=ERRORS)  # fmt: skip
+        return Verdict(
+            State.UNKNOWN,
+            check,
+            subject,
+            f"no evidence: {error or 'nothing to compare with'}",
+            evidence=evidence,
+            next=ERRORS,
+        )
+    return flag(
+        good, check, subject, ok=ok, bad=bad, value="yes" if good else "no", limit="yes", evidence=evidence, next=ERRORS
+    )
 
 
 def _served(item: Certificate, found: CertificateFact, now: dt.datetime, mend: str) -> list[Verdict]:
     if found.served is None or found.disk is None:
-        return [Verdict(State.UNKNOWN, "certificates.served", item.name, f"no evidence of what is served: {found.served_error}", value="nothing", limit="the one on disk", evidence=item.served_at or item.served_by or "", next=ERRORS)]  # fmt: skip
+        return [
+            Verdict(
+                State.UNKNOWN,
+                "certificates.served",
+                item.name,
+                f"no evidence of what is served: {found.served_error}",
+                value="nothing",
+                limit="the one on disk",
+                evidence=item.served_at or item.served_by or "",
+                next=ERRORS,
+            )
+        ]
     verdicts = [
-        flag(found.serves_disk, "certificates.served", item.name, ok="the one on disk is served", bad="another one is served than lies on disk: it was renewed but not reloaded", value=found.served.sha256[:16], limit=found.disk.sha256[:16], evidence=f"served: serial {found.served.serial}, ends {found.served.not_after:%Y-%m-%d} UTC", next=ERRORS)
-    ]  # fmt: skip
+        flag(
+            found.serves_disk,
+            "certificates.served",
+            item.name,
+            ok="the one on disk is served",
+            bad="another one is served than lies on disk: it was renewed but not reloaded",
+            value=found.served.sha256[:16],
+            limit=found.disk.sha256[:16],
+            evidence=f"served: serial {found.served.serial}, ends {found.served.not_after:%Y-%m-%d} UTC",
+            next=ERRORS,
+        )
+    ]
     if not found.serves_disk:
         verdicts.append(_days(item, found.served, now, "as served", mend))
     return verdicts
@@ -97,7 +179,39 @@ def renewal(facts: Facts, parameters: Parameters) -> list[Verdict]:
     limit = parameters.certificates.timer_overdue_hours
     good = service.result == "success" and service.exit_status in {0, None}
     return [
-        flag(waits, "certificates.timer", name, ok=f"waits; {last}, {following}", bad=f"does not run: {timer.active}, {timer.enabled}, {following}", value=timer.active, limit="active", evidence=f"systemctl show {name}: {timer.active}/{timer.sub}, {timer.enabled}", next=RENEW),
-        flag(hours is None or hours <= limit, "certificates.timer-overdue", name, ok=last, bad="it should have run again by now", state=State.WARNING, value="never" if hours is None else f"{hours:.1f} h ago", limit=f"{limit:g} h", evidence=f"{last}, {following}", next=RENEW),
-        flag(good, "certificates.last-run", service.name, ok="its last run ended well" if service.ended else "has not run since the last boot", bad="its last run failed", value=service.result, limit="success", evidence=f"exit status {service.exit_status}" + (f", ended {service.ended:%Y-%m-%d %H:%M} UTC" if service.ended else ""), next=RENEW),
-    ]  # fmt: skip
+        flag(
+            waits,
+            "certificates.timer",
+            name,
+            ok=f"waits; {last}, {following}",
+            bad=f"does not run: {timer.active}, {timer.enabled}, {following}",
+            value=timer.active,
+            limit="active",
+            evidence=f"systemctl show {name}: {timer.active}/{timer.sub}, {timer.enabled}",
+            next=RENEW,
+        ),
+        flag(
+            hours is None or hours <= limit,
+            "certificates.timer-overdue",
+            name,
+            ok=last,
+            bad="it should have run again by now",
+            state=State.WARNING,
+            value="never" if hours is None else f"{hours:.1f} h ago",
+            limit=f"{limit:g} h",
+            evidence=f"{last}, {following}",
+            next=RENEW,
+        ),
+        flag(
+            good,
+            "certificates.last-run",
+            service.name,
+            ok="its last run ended well" if service.ended else "has not run since the last boot",
+            bad="its last run failed",
+            value=service.result,
+            limit="success",
+            evidence=f"exit status {service.exit_status}"
+            + (f", ended {service.ended:%Y-%m-%d %H:%M} UTC" if service.ended else ""),
+            next=RENEW,
+        ),
+    ]

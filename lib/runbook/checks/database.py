@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from runbook.checks import flag, limits, reach, unknown
+from runbook.checks import against, flag, unknown
 from runbook.facts import Missing
 from runbook.verdict import State, Verdict
 
@@ -26,7 +26,16 @@ QUERY, MAINTAIN, MIGRATE, BREACH = (
     "03-deploy/migrate",
     "09-emergency/security-breach",
 )
-MUST_BE = {"fsync": "on", "full_page_writes": "on", "autovacuum": "on", "track_counts": "on", "ssl": "on", "data_checksums": "on", "zero_damaged_pages": "off", "ignore_checksum_failure": "off"}  # fmt: skip
+MUST_BE = {
+    "fsync": "on",
+    "full_page_writes": "on",
+    "autovacuum": "on",
+    "track_counts": "on",
+    "ssl": "on",
+    "data_checksums": "on",
+    "zero_damaged_pages": "off",
+    "ignore_checksum_failure": "off",
+}
 DANGEROUS = frozenset({"fsync", "full_page_writes", "zero_damaged_pages", "ignore_checksum_failure"})
 
 
@@ -51,11 +60,18 @@ def database(facts: Facts, parameters: Parameters) -> list[Verdict]:
             verdicts += judge(found, parameters.database)
     verdicts += _tables(found, parameters.database)
     verdicts += [
-        Verdict(State.UNKNOWN, "database.answers", name, f"no evidence: {said}", evidence=said, next=CORRUPTION if "page" in said else CONNECTIONS)
+        Verdict(
+            State.UNKNOWN,
+            "database.answers",
+            name,
+            f"no evidence: {said}",
+            evidence=said,
+            next=CORRUPTION if "page" in said else CONNECTIONS,
+        )
         for name, said in sorted(found.unanswered.items())
         # a missing table is already told as such
         if not (name.startswith("filled:") and "does not exist" in said)
-    ]  # fmt: skip
+    ]
     return verdicts
 
 
@@ -68,46 +84,116 @@ def revision(facts: Facts, _parameters: Parameters) -> list[Verdict]:
     head = told.get("revision") if isinstance(told, dict) else None
     rows = found.answers.get("revision")
     if not rows or head is None:
-        return [Verdict(State.UNKNOWN, "database.revision", "schema", "no evidence: the application or the database does not tell its revision", evidence=web.version.error or str(web.version.status), next=MIGRATE)]  # fmt: skip
+        return [
+            Verdict(
+                State.UNKNOWN,
+                "database.revision",
+                "schema",
+                "no evidence: the application or the database does not tell its revision",
+                evidence=web.version.error or str(web.version.status),
+                next=MIGRATE,
+            )
+        ]
     current = ", ".join(str(row["revision"]) for row in rows)
     return [
-        flag(current == head, "database.revision", "schema", ok="the schema is the one the image knows", bad="the schema is not the newest that the image knows: migrations are pending, or it has moved past the image", state=State.WARNING, value=current, limit=str(head), evidence="alembic_version against the image's head", next=MIGRATE)
-    ]  # fmt: skip
+        flag(
+            current == head,
+            "database.revision",
+            "schema",
+            ok="the schema is the one the image knows",
+            bad="the schema is not the newest that the image knows: migrations are pending, or it has moved past the image",
+            state=State.WARNING,
+            value=current,
+            limit=str(head),
+            evidence="alembic_version against the image's head",
+            next=MIGRATE,
+        )
+    ]
 
 
 def _tables(found: Database, settings: DatabaseSettings) -> Iterator[Verdict]:
     if "tables" not in found.answers:
         return
-    there = {row["name"] if row["schema"] == "public" else f"{row['schema']}.{row['name']}": row for row in found.rows("tables")}  # fmt: skip
+    there = {
+        row["name"] if row["schema"] == "public" else f"{row['schema']}.{row['name']}": row
+        for row in found.rows("tables")
+    }
     for name in settings.expected_tables:
         row = there.get(name)
         if row is None:
-            yield Verdict(State.CRITICAL, "database.tables", name, "the table is gone", value="absent", limit="there", evidence="pg_class does not list it", next=RESTORE)  # fmt: skip
+            yield Verdict(
+                State.CRITICAL,
+                "database.tables",
+                name,
+                "the table is gone",
+                value="absent",
+                limit="there",
+                evidence="pg_class does not list it",
+                next=RESTORE,
+            )
             continue
         answer = found.answers.get(f"filled:{name}")
         filled = bool(answer[0]["filled"]) if answer else True  # without an answer database.answers says so
-        yield flag(filled or name in settings.may_be_empty, "database.tables", name, ok="there", bad="the table is empty", value=f"about {row['live_rows'] or row['estimated_rows']} rows", limit="at least 1 row" if name not in settings.may_be_empty else "there", evidence=f"select exists (select 1 from {name}): {filled}", next=RESTORE)  # fmt: skip
+        yield flag(
+            filled or name in settings.may_be_empty,
+            "database.tables",
+            name,
+            ok="there",
+            bad="the table is empty",
+            value=f"about {row['live_rows'] or row['estimated_rows']} rows",
+            limit="at least 1 row" if name not in settings.may_be_empty else "there",
+            evidence=f"a row in {name}: {filled}",
+            next=RESTORE,
+        )
 
 
 def _writable(found: Database, _settings: DatabaseSettings) -> Iterator[Verdict]:
     server = found.rows("server")[0]
     by = [f"{row['setting']} for {row['role']} in {row['database']}" for row in found.answers.get("read_only_by", [])]
     reason = "it is a standby" if server["in_recovery"] else f"sessions are read-only: {'; '.join(by)}"
-    yield flag(not server["in_recovery"] and not by, "database.read-only", "database", ok="can be written", bad=f"cannot be written: {reason}", value="read-only" if server["in_recovery"] or by else "read-write", limit="read-write", evidence="pg_is_in_recovery(), pg_db_role_setting, pg_file_settings", next=CONNECTIONS)  # fmt: skip
+    yield flag(
+        not server["in_recovery"] and not by,
+        "database.read-only",
+        "database",
+        ok="can be written",
+        bad=f"cannot be written: {reason}",
+        value="read-only" if server["in_recovery"] or by else "read-write",
+        limit="read-write",
+        evidence="pg_is_in_recovery(), pg_db_role_setting, pg_file_settings",
+        next=CONNECTIONS,
+    )
 
 
 def _settings(found: Database, _settings: DatabaseSettings) -> Iterator[Verdict]:
     for row in found.rows("settings"):
         must = MUST_BE.get(row["name"])
         if must is not None and row["setting"] != must:
-            yield Verdict(State.CRITICAL if row["name"] in DANGEROUS else State.WARNING, "database.settings", row["name"], "this setting endangers the data or the server", value=row["setting"], limit=must, evidence=f"pg_settings: source {row['source']}", next=MAINTAIN)  # fmt: skip
+            yield Verdict(
+                State.CRITICAL if row["name"] in DANGEROUS else State.WARNING,
+                "database.settings",
+                row["name"],
+                "this setting endangers the data or the server",
+                value=row["setting"],
+                limit=must,
+                evidence=f"pg_settings: source {row['source']}",
+                next=MAINTAIN,
+            )
     yield Verdict(State.OK, "database.settings", "settings", "looked at", value=f"{len(found.rows('settings'))}")
 
 
 def _connections(found: Database, settings: DatabaseSettings) -> Iterator[Verdict]:
     row = found.rows("connections")[0]
     percent = 100 * row["used"] / max(1, row["most"] - row["reserved"])
-    yield _against("database.connections", "connections", percent, settings.connections_percent, "%", "connections in use", CONNECTIONS, f"{row['used']} of {row['most']} ({row['reserved']} reserved)")  # fmt: skip
+    yield against(
+        "database.connections",
+        "connections",
+        percent,
+        settings.connections_percent,
+        unit="%",
+        what="connections in use",
+        next_notebook=CONNECTIONS,
+        evidence=f"{row['used']} of {row['most']} ({row['reserved']} reserved)",
+    )
 
 
 def _activity(found: Database, settings: DatabaseSettings) -> Iterator[Verdict]:
@@ -116,73 +202,173 @@ def _activity(found: Database, settings: DatabaseSettings) -> Iterator[Verdict]:
     idle = [row for row in rows if str(row["state"]).startswith("idle in transaction")]
     blocked = [row for row in rows if row["blocked_by"]]
     yield _oldest(
-        "database.long-query", "queries", active, "query_seconds", settings.long_query_seconds, "longest query"
+        "database.long-query",
+        "queries",
+        active,
+        key="query_seconds",
+        limit=settings.long_query_seconds,
+        what="longest query",
     )
-    yield _oldest("database.idle-in-transaction", "transactions", idle, "transaction_seconds", settings.idle_in_transaction_seconds, "longest open and idle transaction")  # fmt: skip
     yield _oldest(
-        "database.locks", "locks", blocked, "query_seconds", settings.blocked_seconds, "longest wait for a lock"
+        "database.idle-in-transaction",
+        "transactions",
+        idle,
+        key="transaction_seconds",
+        limit=settings.idle_in_transaction_seconds,
+        what="longest open and idle transaction",
+    )
+    yield _oldest(
+        "database.locks",
+        "locks",
+        blocked,
+        key="query_seconds",
+        limit=settings.blocked_seconds,
+        what="longest wait for a lock",
     )
 
 
-def _oldest(check: str, subject: str, rows: list[dict[str, Any]], key: str, limit: Pair, what: str) -> Verdict:
+def _oldest(check: str, subject: str, rows: list[dict[str, Any]], *, key: str, limit: Pair, what: str) -> Verdict:
     worst = max(rows, key=lambda row: row[key] or 0, default=None)
     seconds = float(worst[key] or 0) if worst else 0.0
-    evidence = f"pid {worst['pid']} {worst['application']}: {worst['query'][:120]}; blocked by {worst['blocked_by'] or 'nobody'}" if worst else ""  # fmt: skip
-    return _against(check, subject, seconds, limit, "s", what, QUERY, evidence)
-
-
-def _against(check: str, subject: str, value: float, limit: Pair, unit: str, what: str, next_notebook: str, evidence: str = "") -> Verdict:  # fmt: skip
-    state = reach(value, limit)
-    reason = f"{what} within its limits" if state is State.OK else f"{what} over its limit"
-    return Verdict(state, check, subject, reason, value=f"{value:.0f} {unit}", limit=limits(limit, unit), evidence=evidence, next="" if state is State.OK else next_notebook)  # fmt: skip
+    evidence = (
+        f"pid {worst['pid']} {worst['application']}: {worst['query'][:120]}; blocked by {worst['blocked_by'] or 'nobody'}"
+        if worst
+        else ""
+    )
+    return against(check, subject, seconds, limit, unit="s", what=what, next_notebook=QUERY, evidence=evidence)
 
 
 def _dead_rows(found: Database, settings: DatabaseSettings) -> Iterator[Verdict]:
     for row in found.rows("tables"):
         dead, live = row["dead_rows"] or 0, row["live_rows"] or 0
         if dead >= settings.dead_rows_minimum:
-            yield _against("database.dead-rows", row["name"], 100 * dead / (dead + live), settings.dead_rows_percent, "%", "dead rows", MAINTAIN, f"{dead} dead, {live} live, last vacuum {row['last_autovacuum'] or row['last_vacuum'] or 'never'}")  # fmt: skip
+            yield against(
+                "database.dead-rows",
+                row["name"],
+                100 * dead / (dead + live),
+                settings.dead_rows_percent,
+                unit="%",
+                what="dead rows",
+                next_notebook=MAINTAIN,
+                evidence=f"{dead} dead, {live} live, last vacuum {row['last_autovacuum'] or row['last_vacuum'] or 'never'}",
+            )
 
 
 def _wraparound(found: Database, settings: DatabaseSettings) -> Iterator[Verdict]:
     worst = max(found.rows("wraparound"), key=lambda row: row["age"])
-    yield _against("database.wraparound", worst["database"], float(worst["percent"]), settings.wraparound_percent, "%", "transaction numbers used up", MAINTAIN, f"age {worst['age']}")  # fmt: skip
+    yield against(
+        "database.wraparound",
+        worst["database"],
+        float(worst["percent"]),
+        settings.wraparound_percent,
+        unit="%",
+        what="transaction numbers used up",
+        next_notebook=MAINTAIN,
+        evidence=f"age {worst['age']}",
+    )
 
 
 def _checksums(found: Database, _settings: DatabaseSettings) -> Iterator[Verdict]:
     failures = sum(int(row["failures"]) for row in found.rows("checksums"))
-    yield flag(not failures, "database.checksums", "pages", ok="no page failed its checksum", bad="pages have failed their checksum: data is corrupt", value=str(failures), limit="0", evidence="pg_stat_database.checksum_failures", next=CORRUPTION)  # fmt: skip
+    yield flag(
+        not failures,
+        "database.checksums",
+        "pages",
+        ok="no page failed its checksum",
+        bad="pages have failed their checksum: data is corrupt",
+        value=str(failures),
+        limit="0",
+        evidence="pg_stat_database.checksum_failures",
+        next=CORRUPTION,
+    )
 
 
 def _indexes(found: Database, _settings: DatabaseSettings) -> Iterator[Verdict]:
     invalid = [row["name"] for row in found.rows("indexes") if not row["valid"]]
-    yield flag(not invalid, "database.indexes", "indexes", ok="all valid", bad=f"not valid: {', '.join(invalid)}", state=State.WARNING, value=f"{len(invalid)} invalid", limit="0", evidence="pg_index.indisvalid", next=MAINTAIN)  # fmt: skip
+    yield flag(
+        not invalid,
+        "database.indexes",
+        "indexes",
+        ok="all valid",
+        bad=f"not valid: {', '.join(invalid)}",
+        state=State.WARNING,
+        value=f"{len(invalid)} invalid",
+        limit="0",
+        evidence="pg_index.indisvalid",
+        next=MAINTAIN,
+    )
 
 
 def _trust(found: Database, _settings: DatabaseSettings) -> Iterator[Verdict]:
     rows = found.rows("trust")
-    yield flag(not rows, "database.trust", "pg_hba.conf", ok="nobody comes in over the network without a password", bad="somebody comes in over the network without a password", value=str(len(rows)), limit="0", evidence="; ".join(f"{row['type']} {row['database']} {row['role']} {row['address']}" for row in rows), next=BREACH)  # fmt: skip
+    yield flag(
+        not rows,
+        "database.trust",
+        "pg_hba.conf",
+        ok="nobody comes in over the network without a password",
+        bad="somebody comes in over the network without a password",
+        value=str(len(rows)),
+        limit="0",
+        evidence="; ".join(f"{row['type']} {row['database']} {row['role']} {row['address']}" for row in rows),
+        next=BREACH,
+    )
 
 
 def _triggers(found: Database, _settings: DatabaseSettings) -> Iterator[Verdict]:
     off = [f"{row['name']} on {row['table']}" for row in found.rows("triggers") if row["disabled"]]
     if off:
-        yield Verdict(State.WARNING, "database.triggers", "triggers", f"switched off: {', '.join(off)}", value=str(len(off)), limit="0", evidence="pg_trigger.tgenabled", next=QUERY)  # fmt: skip
+        yield Verdict(
+            State.WARNING,
+            "database.triggers",
+            "triggers",
+            f"switched off: {', '.join(off)}",
+            value=str(len(off)),
+            limit="0",
+            evidence="pg_trigger.tgenabled",
+            next=QUERY,
+        )
 
 
 def _constraints(found: Database, _settings: DatabaseSettings) -> Iterator[Verdict]:
     loose = [f"{row['name']} on {row['table']}" for row in found.rows("constraints")]
     if loose:
-        yield Verdict(State.WARNING, "database.constraints", "constraints", f"not validated: {', '.join(loose)}", value=str(len(loose)), limit="0", evidence="pg_constraint.convalidated", next=QUERY)  # fmt: skip
+        yield Verdict(
+            State.WARNING,
+            "database.constraints",
+            "constraints",
+            f"not validated: {', '.join(loose)}",
+            value=str(len(loose)),
+            limit="0",
+            evidence="pg_constraint.convalidated",
+            next=QUERY,
+        )
 
 
 def _sequences(found: Database, settings: DatabaseSettings) -> Iterator[Verdict]:
     worst = max(found.rows("sequences"), key=lambda row: row["percent"], default=None)
     if worst is not None:
-        yield _against("database.sequences", worst["name"], float(worst["percent"]), settings.sequence_percent, "%", "numbers used up", QUERY)  # fmt: skip
+        yield against(
+            "database.sequences",
+            worst["name"],
+            float(worst["percent"]),
+            settings.sequence_percent,
+            unit="%",
+            what="numbers used up",
+            next_notebook=QUERY,
+        )
 
 
 JUDGES = {
-    "server": _writable, "settings": _settings, "connections": _connections, "activity": _activity, "tables": _dead_rows, "wraparound": _wraparound,
-    "checksums": _checksums, "indexes": _indexes, "trust": _trust, "triggers": _triggers, "constraints": _constraints, "sequences": _sequences,
-}  # fmt: skip
+    "server": _writable,
+    "settings": _settings,
+    "connections": _connections,
+    "activity": _activity,
+    "tables": _dead_rows,
+    "wraparound": _wraparound,
+    "checksums": _checksums,
+    "indexes": _indexes,
+    "trust": _trust,
+    "triggers": _triggers,
+    "constraints": _constraints,
+    "sequences": _sequences,
+}

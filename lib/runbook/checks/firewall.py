@@ -24,26 +24,65 @@ def packet_filter(facts: Facts, parameters: Parameters) -> list[Verdict]:
         return []
     verdicts = [
         flag(
-            found.filters, "firewall.state", "kernel", ok="what is not allowed is dropped", bad="the firewall is off: everything that listens can be reached",
-            value=found.policy.lower(), limit="drop", evidence=f"iptables: policy of INPUT is {found.policy}, ufw's chains {'are' if found.ufw_hooked else 'are not'} in it", next=BREACH,
+            found.filters,
+            "firewall.state",
+            "kernel",
+            ok="what is not allowed is dropped",
+            bad="the firewall is off: everything that listens can be reached",
+            value=found.policy.lower(),
+            limit="drop",
+            evidence=f"iptables: policy of INPUT is {found.policy}, ufw's chains {'are' if found.ufw_hooked else 'are not'} in it",
+            next=BREACH,
         )
-    ]  # fmt: skip
+    ]
     if found.policy_6:
         verdicts.append(
             flag(
-                found.policy_6 != "ACCEPT", "firewall.state", "kernel, IPv6", ok="what is not allowed is dropped", bad="IPv6 is not filtered",
-                state=State.WARNING, value=found.policy_6.lower(), limit="drop", evidence=f"ip6tables: policy of INPUT is {found.policy_6}", next=BREACH,
+                found.policy_6 != "ACCEPT",
+                "firewall.state",
+                "kernel, IPv6",
+                ok="what is not allowed is dropped",
+                bad="IPv6 is not filtered",
+                state=State.WARNING,
+                value=found.policy_6.lower(),
+                limit="drop",
+                evidence=f"ip6tables: policy of INPUT is {found.policy_6}",
+                next=BREACH,
             )
-        )  # fmt: skip
+        )
     expected = {str(port) for port in parameters.firewall.allowed_tcp_ports}
     allowed = {port for port, sources in found.accepted.items() if "anywhere" in sources}
     for port in sorted(expected | allowed, key=lambda text: (len(text), text)):
         if port in expected and port not in found.accepted:
-            verdicts.append(Verdict(State.WARNING, "firewall.port", port, "its rule is missing", value="no rule", limit="allowed", evidence="iptables: not in ufw-user-input", next=ACCESS))  # fmt: skip
+            verdicts.append(
+                Verdict(
+                    State.WARNING,
+                    "firewall.port",
+                    port,
+                    "its rule is missing",
+                    value="no rule",
+                    limit="allowed",
+                    evidence="iptables: not in ufw-user-input",
+                    next=ACCESS,
+                )
+            )
         elif port not in expected:
-            verdicts.append(Verdict(State.CRITICAL, "firewall.port", port, "open to all, and nobody expects it", value="allowed", limit="not allowed", evidence=f"iptables: ufw-user-input accepts {port}", next=BREACH))  # fmt: skip
+            verdicts.append(
+                Verdict(
+                    State.CRITICAL,
+                    "firewall.port",
+                    port,
+                    "open to all, and nobody expects it",
+                    value="allowed",
+                    limit="not allowed",
+                    evidence=f"iptables: ufw-user-input accepts {port}",
+                    next=BREACH,
+                )
+            )
         else:
-            verdicts.append(Verdict(State.OK, "firewall.port", port, "allowed, as expected", value="allowed", limit="allowed"))  # fmt: skip
+            verdicts.append(
+                Verdict(State.OK, "firewall.port", port, "allowed, as expected", value="allowed", limit="allowed")
+            )
     return verdicts
 
 
@@ -55,9 +94,30 @@ def ufw(facts: Facts, parameters: Parameters) -> list[Verdict]:
     if not parameters.firewall.enabled:
         return []
     return [
-        flag(found.active, "firewall.ufw", "ufw", ok="active", bad="inactive", value="active" if found.active else "inactive", limit="active", evidence="ufw status verbose", next=BREACH),
-        flag(found.enabled_at_boot, "firewall.boot", "ufw", ok="comes up after a reboot", bad="stays off after a reboot", state=State.WARNING, value="yes" if found.enabled_at_boot else "no", limit="yes", evidence="/etc/ufw/ufw.conf: ENABLED", next=ACCESS),
-    ]  # fmt: skip
+        flag(
+            found.active,
+            "firewall.ufw",
+            "ufw",
+            ok="active",
+            bad="inactive",
+            value="active" if found.active else "inactive",
+            limit="active",
+            evidence="ufw status verbose",
+            next=BREACH,
+        ),
+        flag(
+            found.enabled_at_boot,
+            "firewall.boot",
+            "ufw",
+            ok="comes up after a reboot",
+            bad="stays off after a reboot",
+            state=State.WARNING,
+            value="yes" if found.enabled_at_boot else "no",
+            limit="yes",
+            evidence="/etc/ufw/ufw.conf: ENABLED",
+            next=ACCESS,
+        ),
+    ]
 
 
 def listeners(facts: Facts, parameters: Parameters) -> list[Verdict]:
@@ -69,14 +129,41 @@ def listeners(facts: Facts, parameters: Parameters) -> list[Verdict]:
     public = {item.port: item for item in found if item.public}
     strangers = [item for port, item in sorted(public.items()) if port not in expected]
     verdicts = [
-        Verdict(State.WARNING, "firewall.listener", str(item.port), f"nobody expects {item.program or 'this program'} to listen here", value=f"{item.address}:{item.port}", limit="nothing", evidence=f"ss -ltnp: {item.program} on {item.address}:{item.port}", next=BREACH)
+        Verdict(
+            State.WARNING,
+            "firewall.listener",
+            str(item.port),
+            f"nobody expects {item.program or 'this program'} to listen here",
+            value=f"{item.address}:{item.port}",
+            limit="nothing",
+            evidence=f"ss -ltnp: {item.program} on {item.address}:{item.port}",
+            next=BREACH,
+        )
         for item in strangers
-    ] or [Verdict(State.OK, "firewall.listener", "sockets", "nothing listens that nobody expects", value=f"{len(public)} ports", limit=f"{len(expected)} ports")]  # fmt: skip
+    ] or [
+        Verdict(
+            State.OK,
+            "firewall.listener",
+            "sockets",
+            "nothing listens that nobody expects",
+            value=f"{len(public)} ports",
+            limit=f"{len(expected)} ports",
+        )
+    ]
     absent = sorted(set(parameters.firewall.allowed_tcp_ports) - public.keys())
     verdicts += [
-        Verdict(State.CRITICAL, "firewall.listener", str(port), "nothing listens on an expected port", value="nothing", limit="a listener", evidence="ss -ltnp", next="02-services/status")
+        Verdict(
+            State.CRITICAL,
+            "firewall.listener",
+            str(port),
+            "nothing listens on an expected port",
+            value="nothing",
+            limit="a listener",
+            evidence="ss -ltnp",
+            next="02-services/status",
+        )
         for port in absent
-    ]  # fmt: skip
+    ]
     return verdicts
 
 
@@ -93,9 +180,18 @@ def bypass(facts: Facts, parameters: Parameters) -> list[Verdict]:
         if port.public and port.host_port not in expected
     ]
     return [
-        Verdict(State.CRITICAL, "firewall.bypass", str(port.host_port), f"{name} publishes it to all, and ufw does not cover that", value=f"{port.address}:{port.host_port}", limit="127.0.0.1 or not published", evidence=f"docker inspect {name}: {port.container_port}/{port.protocol}", next=BREACH)
+        Verdict(
+            State.CRITICAL,
+            "firewall.bypass",
+            str(port.host_port),
+            f"{name} publishes it to all, and ufw does not cover that",
+            value=f"{port.address}:{port.host_port}",
+            limit="127.0.0.1 or not published",
+            evidence=f"docker inspect {name}: {port.container_port}/{port.protocol}",
+            next=BREACH,
+        )
         for name, port in opened
-    ] or [Verdict(State.OK, "firewall.bypass", "docker", "Docker publishes only expected ports", value="0", limit="0")]  # fmt: skip
+    ] or [Verdict(State.OK, "firewall.bypass", "docker", "Docker publishes only expected ports", value="0", limit="0")]
 
 
 def outside(facts: Facts, parameters: Parameters) -> list[Verdict]:
@@ -106,11 +202,17 @@ def outside(facts: Facts, parameters: Parameters) -> list[Verdict]:
     expected = set(parameters.firewall.allowed_tcp_ports)
     return [
         flag(
-            item.open == (item.port in expected), "firewall.outside", str(item.port),
+            item.open == (item.port in expected),
+            "firewall.outside",
+            str(item.port),
             ok="reachable from here, as expected" if item.open else "not reachable from here, as expected",
-            bad="reachable from here, and nobody expects it" if item.open else f"not reachable from here: {item.reason}",
-            value="open" if item.open else "closed", limit="open" if item.port in expected else "closed", evidence=f"a connection to {item.port}: {item.reason}",
+            bad="reachable from here, and nobody expects it"
+            if item.open
+            else f"not reachable from here: {item.reason}",
+            value="open" if item.open else "closed",
+            limit="open" if item.port in expected else "closed",
+            evidence=f"a connection to {item.port}: {item.reason}",
             next=BREACH if item.open else ACCESS,
         )
         for item in found
-    ]  # fmt: skip
+    ]

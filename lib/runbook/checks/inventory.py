@@ -30,7 +30,19 @@ def paths(facts: Facts, parameters: Parameters) -> list[Verdict]:
     for item in parameters.certificates.items:
         stat = found.get(item.key) if item.key else None
         if stat is not None:
-            verdicts.append(flag(not int(stat.mode, 8) & OTHERS, "inventory.mode", stat.path, ok="a private key that others cannot read", bad="a private key that everybody on the server can read", value=stat.mode, limit="no rights for others", evidence=f"stat: {stat.mode} {stat.owner}:{stat.group}", next=BREACH))  # fmt: skip
+            verdicts.append(
+                flag(
+                    not int(stat.mode, 8) & OTHERS,
+                    "inventory.mode",
+                    stat.path,
+                    ok="a private key that others cannot read",
+                    bad="a private key that everybody on the server can read",
+                    value=stat.mode,
+                    limit="no rights for others",
+                    evidence=f"stat: {stat.mode} {stat.owner}:{stat.group}",
+                    next=BREACH,
+                )
+            )
     return verdicts
 
 
@@ -38,22 +50,91 @@ def _location(wanted: PathExpectation, stat: PathStat | None) -> list[Verdict]:
     if stat is None:
         state = State.CRITICAL if wanted.required else State.OK
         reason = f"does not exist ({wanted.why})" if wanted.required else "does not exist, and need not"
-        return [Verdict(state, "inventory.path", wanted.path, reason, value="absent", limit=wanted.kind, evidence="stat: no such file or directory", next=INVENTORY if wanted.required else "")]  # fmt: skip
+        return [
+            Verdict(
+                state,
+                "inventory.path",
+                wanted.path,
+                reason,
+                value="absent",
+                limit=wanted.kind,
+                evidence="stat: no such file or directory",
+                next=INVENTORY if wanted.required else "",
+            )
+        ]
     evidence = f"stat: {stat.kind} {stat.mode} {stat.owner}:{stat.group} {stat.size_bytes} bytes"
     verdicts = [
-        flag(stat.kind == wanted.kind, "inventory.path", wanted.path, ok=wanted.why or "there", bad=f"is a {stat.kind}", value=stat.kind, limit=wanted.kind, evidence=evidence, next=INVENTORY)
-    ]  # fmt: skip
+        flag(
+            stat.kind == wanted.kind,
+            "inventory.path",
+            wanted.path,
+            ok=wanted.why or "there",
+            bad=f"is a {stat.kind}",
+            value=stat.kind,
+            limit=wanted.kind,
+            evidence=evidence,
+            next=INVENTORY,
+        )
+    ]
     if stat.kind == "file" and wanted.kind == "file" and wanted.required and not stat.size_bytes:
-        verdicts.append(Verdict(State.CRITICAL, "inventory.size", wanted.path, "is empty", value="0 bytes", limit="not empty", evidence=evidence, next=INVENTORY))  # fmt: skip
+        verdicts.append(
+            Verdict(
+                State.CRITICAL,
+                "inventory.size",
+                wanted.path,
+                "is empty",
+                value="0 bytes",
+                limit="not empty",
+                evidence=evidence,
+                next=INVENTORY,
+            )
+        )
     if wanted.owner is not None:
-        verdicts.append(flag(stat.owner == wanted.owner, "inventory.owner", wanted.path, ok="owned as expected", bad="owned by somebody else", state=State.WARNING, value=stat.owner, limit=wanted.owner, evidence=evidence, next=INVENTORY))  # fmt: skip
+        verdicts.append(
+            flag(
+                stat.owner == wanted.owner,
+                "inventory.owner",
+                wanted.path,
+                ok="owned as expected",
+                bad="owned by somebody else",
+                state=State.WARNING,
+                value=stat.owner,
+                limit=wanted.owner,
+                evidence=evidence,
+                next=INVENTORY,
+            )
+        )
     mode = int(stat.mode, 8)
     if wanted.mode is not None:
         limit = int(wanted.mode, 8)
         more = mode & ~limit
-        verdicts.append(flag(mode == limit, "inventory.mode", wanted.path, ok="as expected", bad="others have rights that they must not have" if more else "fewer rights than expected", state=State.CRITICAL if more else State.WARNING, value=stat.mode, limit=f"{limit:04o}", evidence=evidence, next=INVENTORY))  # fmt: skip
+        verdicts.append(
+            flag(
+                mode == limit,
+                "inventory.mode",
+                wanted.path,
+                ok="as expected",
+                bad="others have rights that they must not have" if more else "fewer rights than expected",
+                state=State.CRITICAL if more else State.WARNING,
+                value=stat.mode,
+                limit=f"{limit:04o}",
+                evidence=evidence,
+                next=INVENTORY,
+            )
+        )
     elif mode & OTHERS_WRITE and not mode & STICKY:
-        verdicts.append(Verdict(State.WARNING, "inventory.mode", wanted.path, "everybody on the server can change it", value=stat.mode, limit="not writable by others", evidence=evidence, next=INVENTORY))  # fmt: skip
+        verdicts.append(
+            Verdict(
+                State.WARNING,
+                "inventory.mode",
+                wanted.path,
+                "everybody on the server can change it",
+                value=stat.mode,
+                limit="not writable by others",
+                evidence=evidence,
+                next=INVENTORY,
+            )
+        )
     return verdicts
 
 
@@ -63,9 +144,30 @@ def variables(facts: Facts, _parameters: Parameters) -> list[Verdict]:
     if isinstance(found, Missing):
         return [unknown("inventory.env", "variables", found, next_notebook=INVENTORY)]
     return [
-        flag(not found.lacking, "inventory.env", "variables", ok=f"all {len(found.used)} that the compose file uses have a value", bad=f"without a value: {', '.join(found.lacking)}", value=f"{len(found.lacking)} lacking", limit="0", evidence="names only: docker compose config --variables against the environment file", next=INVENTORY),
-        flag(not found.empty, "inventory.env-empty", "variables", ok="none is empty", bad=f"empty: {', '.join(found.empty)}", state=State.WARNING, value=f"{len(found.empty)} empty", limit="0", evidence="names only", next=INVENTORY),
-    ]  # fmt: skip
+        flag(
+            not found.lacking,
+            "inventory.env",
+            "variables",
+            ok=f"all {len(found.used)} that the compose file uses have a value",
+            bad=f"without a value: {', '.join(found.lacking)}",
+            value=f"{len(found.lacking)} lacking",
+            limit="0",
+            evidence="names only: docker compose config --variables against the environment file",
+            next=INVENTORY,
+        ),
+        flag(
+            not found.empty,
+            "inventory.env-empty",
+            "variables",
+            ok="none is empty",
+            bad=f"empty: {', '.join(found.empty)}",
+            state=State.WARNING,
+            value=f"{len(found.empty)} empty",
+            limit="0",
+            evidence="names only",
+            next=INVENTORY,
+        ),
+    ]
 
 
 def compose(facts: Facts, _parameters: Parameters) -> list[Verdict]:
@@ -74,8 +176,18 @@ def compose(facts: Facts, _parameters: Parameters) -> list[Verdict]:
     if isinstance(found, Missing):
         return [unknown("inventory.compose", "compose file", found, next_notebook=INVENTORY)]
     return [
-        flag(found.valid, "inventory.compose", "compose file", ok="Compose accepts it", bad="Compose refuses it: nothing can be recreated", value="accepted" if found.valid else "refused", limit="accepted", evidence=found.error, next=INVENTORY)
-    ]  # fmt: skip
+        flag(
+            found.valid,
+            "inventory.compose",
+            "compose file",
+            ok="Compose accepts it",
+            bad="Compose refuses it: nothing can be recreated",
+            value="accepted" if found.valid else "refused",
+            limit="accepted",
+            evidence=found.error,
+            next=INVENTORY,
+        )
+    ]
 
 
 def packages(facts: Facts, parameters: Parameters) -> list[Verdict]:
@@ -86,4 +198,15 @@ def packages(facts: Facts, parameters: Parameters) -> list[Verdict]:
     limit = parameters.limits.upgrades
     state = reach(len(found.security), limit)
     more = f"{len(found.upgradable)} packages can be upgraded, {len(found.security)} of them for security"
-    return [Verdict(state, "inventory.packages", "packages", more, value=str(len(found.security)), limit=limits(limit, "security updates"), evidence=", ".join(found.security[:8]), next="" if state is State.OK else UPDATES)]  # fmt: skip
+    return [
+        Verdict(
+            state,
+            "inventory.packages",
+            "packages",
+            more,
+            value=str(len(found.security)),
+            limit=limits(limit, "security updates"),
+            evidence=", ".join(found.security[:8]),
+            next="" if state is State.OK else UPDATES,
+        )
+    ]

@@ -28,13 +28,30 @@ def logs(facts: Facts, parameters: Parameters) -> list[Verdict]:
     if isinstance(found, Missing):
         return [unknown("logs.errors", "logs", found, next_notebook=LOGS)]
     verdicts = [
-        Verdict(State.UNKNOWN, "logs.read", service, f"no evidence: {why}", value="not read", limit="read", evidence=why, next="02-services/status")
+        Verdict(
+            State.UNKNOWN,
+            "logs.read",
+            service,
+            f"no evidence: {why}",
+            value="not read",
+            limit="read",
+            evidence=why,
+            next="02-services/status",
+        )
         for service, why in sorted(found.unread.items())
-    ]  # fmt: skip
+    ]
     verdicts += [
-        Verdict(State.WARNING, "logs.read", service, "the log is longer than what is read at once: its oldest lines are missing here", value="cut", limit="whole", next=DISK)
+        Verdict(
+            State.WARNING,
+            "logs.read",
+            service,
+            "the log is longer than what is read at once: its oldest lines are missing here",
+            value="cut",
+            limit="whole",
+            next=DISK,
+        )
         for service in found.cut
-    ]  # fmt: skip
+    ]
     hours = _hours(found)
     return [*verdicts, *_errors(found, hours, parameters), *_requests(found, parameters), *_connections(found)]
 
@@ -56,11 +73,33 @@ def _errors(found: Logs, hours: float, parameters: Parameters) -> list[Verdict]:
         state = reach(rate, limit)
         shapes = found.shapes(errors)
         evidence = f"{shapes[0].count} x {shapes[0].shape}" if shapes else ""
-        verdicts.append(Verdict(state, "logs.errors", service, f"{len(errors)} errors of {len(shapes)} kinds", value=f"{rate:.1f} per h", limit=limits(limit, "per h"), evidence=evidence, next="" if state is State.OK else SCAN))  # fmt: skip
+        verdicts.append(
+            Verdict(
+                state,
+                "logs.errors",
+                service,
+                f"{len(errors)} errors of {len(shapes)} kinds",
+                value=f"{rate:.1f} per h",
+                limit=limits(limit, "per h"),
+                evidence=evidence,
+                next="" if state is State.OK else SCAN,
+            )
+        )
         lines = sum(1 for line in found.lines if line.service == service) / max(1.0, hours)
         flood = reach(lines, most)
         if flood is not State.OK:
-            verdicts.append(Verdict(flood, "logs.flood", service, "it writes far more than usual", value=f"{lines:.0f} lines per h", limit=limits(most, "lines per h"), evidence=found.shapes([line for line in found.lines if line.service == service])[0].shape, next=DISK))  # fmt: skip
+            verdicts.append(
+                Verdict(
+                    flood,
+                    "logs.flood",
+                    service,
+                    "it writes far more than usual",
+                    value=f"{lines:.0f} lines per h",
+                    limit=limits(most, "lines per h"),
+                    evidence=found.shapes([line for line in found.lines if line.service == service])[0].shape,
+                    next=DISK,
+                )
+            )
     return verdicts
 
 
@@ -73,7 +112,18 @@ def _requests(found: Logs, parameters: Parameters) -> list[Verdict]:
     state = reach(percent, limit) if failed else State.OK
     worst = found.failures_by_path()[:1]
     evidence = f"{worst[0][3]} x {worst[0][0]} {worst[0][1]} {worst[0][2]}" if worst else ""
-    return [Verdict(state, "logs.failed-requests", "nginx", f"{len(failed)} of {total} requests failed", value=f"{percent:.1f} %", limit=limits(limit, "%"), evidence=evidence, next="" if state is State.OK else SCAN)]  # fmt: skip
+    return [
+        Verdict(
+            state,
+            "logs.failed-requests",
+            "nginx",
+            f"{len(failed)} of {total} requests failed",
+            value=f"{percent:.1f} %",
+            limit=limits(limit, "%"),
+            evidence=evidence,
+            next="" if state is State.OK else SCAN,
+        )
+    ]
 
 
 def _connections(found: Logs) -> list[Verdict]:
@@ -85,4 +135,15 @@ def _connections(found: Logs) -> list[Verdict]:
         if trouble
         else "no line speaks of trouble with connections"
     )
-    return [Verdict(state, "logs.connections", "database", reason, value=str(len(trouble)), limit="0", evidence=f"{shapes[0].service}: {shapes[0].count} x {shapes[0].shape}" if shapes else "", next=CONNECTIONS if trouble else "")]  # fmt: skip
+    return [
+        Verdict(
+            state,
+            "logs.connections",
+            "database",
+            reason,
+            value=str(len(trouble)),
+            limit="0",
+            evidence=f"{shapes[0].service}: {shapes[0].count} x {shapes[0].shape}" if shapes else "",
+            next=CONNECTIONS if trouble else "",
+        )
+    ]

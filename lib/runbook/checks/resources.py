@@ -5,24 +5,17 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from runbook.checks import flag, limits, reach, unknown
+from runbook.checks import against, flag, limits, reach, unknown
 from runbook.facts import Missing
 from runbook.verdict import State, Verdict
 
 if TYPE_CHECKING:
     from runbook.facts import Facts
-    from runbook.parameters import Pair, Parameters
+    from runbook.parameters import Parameters
 
 DISK, USAGE, DETAILED = "08-troubleshoot/disk-full", "08-troubleshoot/high-cpu-memory", "04-health/detailed"
 UPDATES, TRIAGE = "10-maintenance/monthly", "08-troubleshoot/triage"
 GIGA = 1000**3
-
-
-def _against(check: str, subject: str, value: float, limit: Pair, unit: str, what: str, next_notebook: str) -> Verdict:
-    state = reach(value, limit)
-    reason = f"{what} within its limits" if state is State.OK else f"{what} over its limit"
-    shown = f"{value:.1f} {unit}" if value % 1 else f"{value:.0f} {unit}"
-    return Verdict(state, check, subject, reason, value=shown, limit=limits(limit, unit), next="" if state is State.OK else next_notebook)  # fmt: skip
 
 
 def disks(facts: Facts, parameters: Parameters) -> list[Verdict]:
@@ -35,19 +28,40 @@ def disks(facts: Facts, parameters: Parameters) -> list[Verdict]:
         expected = any(fnmatchcase(item.mount, pattern) for pattern in parameters.read_only_mounts)
         verdicts.append(
             flag(
-                not item.read_only or expected, "resources.read-only", item.mount, ok="read-only, as expected" if item.read_only else "can be written", bad="mounted read-only: nothing on it can change",
-                value="ro" if item.read_only else "rw", limit="rw", evidence=f"{item.source} {item.kind}", next=TRIAGE,
+                not item.read_only or expected,
+                "resources.read-only",
+                item.mount,
+                ok="read-only, as expected" if item.read_only else "can be written",
+                bad="mounted read-only: nothing on it can change",
+                value="ro" if item.read_only else "rw",
+                limit="rw",
+                evidence=f"{item.source} {item.kind}",
+                next=TRIAGE,
             )
-        )  # fmt: skip
+        )
         verdicts.append(
-            _against(
-                "resources.disk", item.mount, item.used_percent, parameters.limits.disk_percent, "%", "disk use", DISK
+            against(
+                "resources.disk",
+                item.mount,
+                item.used_percent,
+                parameters.limits.disk_percent,
+                unit="%",
+                what="disk use",
+                next_notebook=DISK,
             )
         )
         if item.inodes_used_percent is not None:
             verdicts.append(
-                _against("resources.inodes", item.mount, item.inodes_used_percent, parameters.limits.inode_percent, "%", "inode use", DISK)
-            )  # fmt: skip
+                against(
+                    "resources.inodes",
+                    item.mount,
+                    item.inodes_used_percent,
+                    parameters.limits.inode_percent,
+                    unit="%",
+                    what="inode use",
+                    next_notebook=DISK,
+                )
+            )
     return verdicts
 
 
@@ -58,15 +72,47 @@ def machine(facts: Facts, parameters: Parameters) -> list[Verdict]:
         return [unknown("resources.memory", "host", found, next_notebook=USAGE)]
     limit = parameters.limits
     verdicts = [
-        _against("resources.memory", "host", found.memory_used_percent, limit.memory_percent, "%", "memory use", USAGE),
-        _against(
-            "resources.load", "host", found.load_per_cpu, limit.load_per_cpu, "per CPU", "load of 5 minutes", USAGE
+        against(
+            "resources.memory",
+            "host",
+            found.memory_used_percent,
+            limit.memory_percent,
+            unit="%",
+            what="memory use",
+            next_notebook=USAGE,
+        ),
+        against(
+            "resources.load",
+            "host",
+            found.load_per_cpu,
+            limit.load_per_cpu,
+            unit="per CPU",
+            what="load of 5 minutes",
+            next_notebook=USAGE,
         ),
     ]
     if found.swap_bytes:
-        verdicts.append(_against("resources.swap", "host", found.swap_used_percent, limit.swap_percent, "%", "swap use", USAGE))  # fmt: skip
+        verdicts.append(
+            against(
+                "resources.swap",
+                "host",
+                found.swap_used_percent,
+                limit.swap_percent,
+                unit="%",
+                what="swap use",
+                next_notebook=USAGE,
+            )
+        )
     verdicts += [
-        _against("resources.pressure", name, share, limit.pressure_percent, "%", f"waiting for {name}", USAGE)
+        against(
+            "resources.pressure",
+            name,
+            share,
+            limit.pressure_percent,
+            unit="%",
+            what=f"waiting for {name}",
+            next_notebook=USAGE,
+        )
         for name, share in sorted(found.pressure_percent.items())
     ]
     return verdicts
@@ -79,7 +125,17 @@ def clock(facts: Facts, parameters: Parameters) -> list[Verdict]:
         return [unknown("resources.clock", "host", found, next_notebook=DETAILED)]
     # the server answered at some moment between the two: within them its clock cannot be told to be wrong
     skew = max(0.0, facts.begun - found, found - facts.ended)
-    return [_against("resources.clock", "host", round(skew, 1), parameters.limits.clock_skew_seconds, "s", "difference to this machine's clock", TRIAGE)]  # fmt: skip
+    return [
+        against(
+            "resources.clock",
+            "host",
+            round(skew, 1),
+            parameters.limits.clock_skew_seconds,
+            unit="s",
+            what="difference to this machine's clock",
+            next_notebook=TRIAGE,
+        )
+    ]
 
 
 def reboot(facts: Facts, _parameters: Parameters) -> list[Verdict]:
@@ -90,11 +146,18 @@ def reboot(facts: Facts, _parameters: Parameters) -> list[Verdict]:
     named = ", ".join(found.packages[:5]) or "no package named"
     return [
         flag(
-            not found.required, "resources.reboot", "host", ok="no reboot is asked for", bad="an update waits for a reboot",
-            state=State.WARNING, value="required" if found.required else "no", limit="no",
-            evidence=f"/run/reboot-required: {named}" if found.required else "", next=UPDATES,
+            not found.required,
+            "resources.reboot",
+            "host",
+            ok="no reboot is asked for",
+            bad="an update waits for a reboot",
+            state=State.WARNING,
+            value="required" if found.required else "no",
+            limit="no",
+            evidence=f"/run/reboot-required: {named}" if found.required else "",
+            next=UPDATES,
         )
-    ]  # fmt: skip
+    ]
 
 
 def kills(facts: Facts, parameters: Parameters) -> list[Verdict]:
@@ -108,10 +171,16 @@ def kills(facts: Facts, parameters: Parameters) -> list[Verdict]:
     reason = "nothing was killed for want of memory" if not found else f"killed for want of memory: {where}"
     return [
         Verdict(
-            state, "resources.oom", "host", reason, value=f"{len(found)} in 24 h", limit=limits(limit, "in 24 h"),
-            evidence=f"last at {found[-1].at:%Y-%m-%d %H:%M:%S} UTC: {found[-1].message}" if found else "", next="" if state is State.OK else USAGE,
+            state,
+            "resources.oom",
+            "host",
+            reason,
+            value=f"{len(found)} in 24 h",
+            limit=limits(limit, "in 24 h"),
+            evidence=f"last at {found[-1].at:%Y-%m-%d %H:%M:%S} UTC: {found[-1].message}" if found else "",
+            next="" if state is State.OK else USAGE,
         )
-    ]  # fmt: skip
+    ]
 
 
 def usage(facts: Facts, parameters: Parameters) -> list[Verdict]:
@@ -124,10 +193,26 @@ def usage(facts: Facts, parameters: Parameters) -> list[Verdict]:
         verdict
         for item in found
         for verdict in (
-            _against("resources.container-cpu", item.name, item.cpu_percent, limit.container_cpu_percent, "%", "processor use", USAGE),
-            _against("resources.container-memory", item.name, item.memory_percent, limit.container_memory_percent, "%", "memory use", USAGE),
+            against(
+                "resources.container-cpu",
+                item.name,
+                item.cpu_percent,
+                limit.container_cpu_percent,
+                unit="%",
+                what="processor use",
+                next_notebook=USAGE,
+            ),
+            against(
+                "resources.container-memory",
+                item.name,
+                item.memory_percent,
+                limit.container_memory_percent,
+                unit="%",
+                what="memory use",
+                next_notebook=USAGE,
+            ),
         )
-    ]  # fmt: skip
+    ]
 
 
 def docker_disk(facts: Facts, parameters: Parameters) -> list[Verdict]:
@@ -136,4 +221,14 @@ def docker_disk(facts: Facts, parameters: Parameters) -> list[Verdict]:
     if isinstance(found, Missing):
         return [unknown("resources.docker-disk", "docker", found, next_notebook=DISK)]
     reclaimable = sum(item.reclaimable_bytes for item in found if item.kind != "Local Volumes") / GIGA
-    return [_against("resources.docker-disk", "docker", round(reclaimable, 1), parameters.limits.docker_reclaimable_gigabytes, "GB", "what Docker could give back", DISK)]  # fmt: skip
+    return [
+        against(
+            "resources.docker-disk",
+            "docker",
+            round(reclaimable, 1),
+            parameters.limits.docker_reclaimable_gigabytes,
+            unit="GB",
+            what="what Docker could give back",
+            next_notebook=DISK,
+        )
+    ]

@@ -29,9 +29,15 @@ def _state(service: Service, container: Container | None) -> Verdict:
     worst = State.CRITICAL if service.critical else State.WARNING
     if container is None:
         return Verdict(
-            worst, "services.missing", service.name, f"there is no container {service.container}",
-            value="absent", limit="running", evidence="docker ps --all does not list it", next=CONTROL,
-        )  # fmt: skip
+            worst,
+            "services.missing",
+            service.name,
+            f"there is no container {service.container}",
+            value="absent",
+            limit="running",
+            evidence="docker ps --all does not list it",
+            next=CONTROL,
+        )
     more = f": {container.error}" if container.error else ""
     if container.state in {"exited", "dead"}:
         reason = f"{container.state} with code {container.exit_code} ({container.exit_meaning}){more}"
@@ -42,10 +48,17 @@ def _state(service: Service, container: Container | None) -> Verdict:
     else:
         reason = f"{container.state}{more}"
     return flag(
-        container.running, "services.state", service.name, ok="running", bad=reason, state=worst,
-        value=container.state, limit="running", next=CONTROL if container.state == "paused" else WONT_START,
+        container.running,
+        "services.state",
+        service.name,
+        ok="running",
+        bad=reason,
+        state=worst,
+        value=container.state,
+        limit="running",
+        next=CONTROL if container.state == "paused" else WONT_START,
         evidence=f"docker inspect {container.name}: {container.state}, exit code {container.exit_code}",
-    )  # fmt: skip
+    )
 
 
 def health(facts: Facts, parameters: Parameters) -> list[Verdict]:
@@ -64,17 +77,35 @@ def _health(service: Service, container: Container) -> Verdict:
     worst = State.CRITICAL if service.critical else State.WARNING
     evidence = f"{container.failing_streak} failures in a row; it said: {container.health_said or '(nothing)'}"
     if not container.health:
-        return Verdict(State.OK, "services.health", service.name, "running; it has no health check", value="none", limit="healthy")  # fmt: skip
+        return Verdict(
+            State.OK, "services.health", service.name, "running; it has no health check", value="none", limit="healthy"
+        )
     if container.health == "starting":
-        return Verdict(State.WARNING, "services.health", service.name, "starting: look again shortly", value="starting", limit="healthy", evidence=evidence, next=STATUS)  # fmt: skip
+        return Verdict(
+            State.WARNING,
+            "services.health",
+            service.name,
+            "starting: look again shortly",
+            value="starting",
+            limit="healthy",
+            evidence=evidence,
+            next=STATUS,
+        )
     tuned = (
         f"; a well tuned check would be {service.well_tuned_health_check}" if service.well_tuned_health_check else ""
     )
     return flag(
-        container.health == "healthy", "services.health", service.name, ok="healthy",
-        bad=f"its health check fails{tuned}", state=worst, value=container.health, limit="healthy",
-        evidence="" if container.health == "healthy" else evidence, next=WONT_START,
-    )  # fmt: skip
+        container.health == "healthy",
+        "services.health",
+        service.name,
+        ok="healthy",
+        bad=f"its health check fails{tuned}",
+        state=worst,
+        value=container.health,
+        limit="healthy",
+        evidence="" if container.health == "healthy" else evidence,
+        next=WONT_START,
+    )
 
 
 def restarts(facts: Facts, parameters: Parameters) -> list[Verdict]:
@@ -87,27 +118,46 @@ def restarts(facts: Facts, parameters: Parameters) -> list[Verdict]:
     for container in found:
         verdicts.append(
             Verdict(
-                reach(container.restarts, limit), "services.restarts", container.service,
-                "never restarted by Docker" if not container.restarts else f"restarted {container.restarts} times by Docker since it was created",
-                value=str(container.restarts), limit=limits(limit),
-                evidence=f"last started {container.started:%Y-%m-%d %H:%M:%S} UTC" if container.started else "never started",
+                reach(container.restarts, limit),
+                "services.restarts",
+                container.service,
+                "never restarted by Docker"
+                if not container.restarts
+                else f"restarted {container.restarts} times by Docker since it was created",
+                value=str(container.restarts),
+                limit=limits(limit),
+                evidence=f"last started {container.started:%Y-%m-%d %H:%M:%S} UTC"
+                if container.started
+                else "never started",
                 next=WONT_START if container.restarts else "",
             )
-        )  # fmt: skip
+        )
         if container.oom_killed:
             verdicts.append(
                 Verdict(
-                    State.WARNING, "services.memory-kill", container.service, "a process in it was killed for want of memory",
-                    value="OOMKilled", limit="never", evidence=f"docker inspect {container.name}: OOMKilled=true", next=USAGE,
+                    State.WARNING,
+                    "services.memory-kill",
+                    container.service,
+                    "a process in it was killed for want of memory",
+                    value="OOMKilled",
+                    limit="never",
+                    evidence=f"docker inspect {container.name}: OOMKilled=true",
+                    next=USAGE,
                 )
-            )  # fmt: skip
+            )
         if container.restart_policy == "no":
             verdicts.append(
                 Verdict(
-                    State.WARNING, "services.restart-policy", container.service, "it would stay down after a crash or a reboot",
-                    value="no", limit="unless-stopped or always", evidence=f"docker inspect {container.name}: restart policy no", next=CONTROL,
+                    State.WARNING,
+                    "services.restart-policy",
+                    container.service,
+                    "it would stay down after a crash or a reboot",
+                    value="no",
+                    limit="unless-stopped or always",
+                    evidence=f"docker inspect {container.name}: restart policy no",
+                    next=CONTROL,
                 )
-            )  # fmt: skip
+            )
     return verdicts
 
 
@@ -124,11 +174,17 @@ def extra(facts: Facts, parameters: Parameters) -> list[Verdict]:
         ]
     return [
         Verdict(
-            State.WARNING, "services.extra", item.name, f"nobody expects this container ({item.image})",
-            value=item.state, limit="not there", evidence=f"docker ps: {item.name} {item.image} {item.status}", next=BREACH,
+            State.WARNING,
+            "services.extra",
+            item.name,
+            f"nobody expects this container ({item.image})",
+            value=item.state,
+            limit="not there",
+            evidence=f"docker ps: {item.name} {item.image} {item.status}",
+            next=BREACH,
         )
         for item in strangers
-    ]  # fmt: skip
+    ]
 
 
 def image(facts: Facts, parameters: Parameters) -> list[Verdict]:
@@ -149,16 +205,26 @@ def image(facts: Facts, parameters: Parameters) -> list[Verdict]:
         same = tagged is not None and tagged.id == container.image
         wanted = service.image in {None, container.reference}
         reason = (
-            f"the params file names {service.image}" if not wanted
-            else "its tag means another image now: it was pulled but not recreated" if tagged else "its tag no longer exists on the server"
-        )  # fmt: skip
+            f"the params file names {service.image}"
+            if not wanted
+            else "its tag means another image now: it was pulled but not recreated"
+            if tagged
+            else "its tag no longer exists on the server"
+        )
         verdicts.append(
             flag(
-                same and wanted, "services.image", service.name, ok="runs the image of its tag", bad=reason,
-                state=State.WARNING, value=container.reference, limit=service.image or "the tag's image",
-                evidence=f"runs {container.image[:19]}, tag is {digest[:19]}", next=CONTROL,
+                same and wanted,
+                "services.image",
+                service.name,
+                ok="runs the image of its tag",
+                bad=reason,
+                state=State.WARNING,
+                value=container.reference,
+                limit=service.image or "the tag's image",
+                evidence=f"runs {container.image[:19]}, tag is {digest[:19]}",
+                next=CONTROL,
             )
-        )  # fmt: skip
+        )
     return verdicts
 
 
@@ -170,20 +236,32 @@ def drift(facts: Facts, _parameters: Parameters) -> list[Verdict]:
     if not compose.valid:
         return [
             Verdict(
-                State.CRITICAL, "services.drift", "compose file", "Compose refuses the file: nothing can be recreated",
-                value="refused", limit="accepted", evidence=compose.error, next="01-access/server-inventory",
+                State.CRITICAL,
+                "services.drift",
+                "compose file",
+                "Compose refuses the file: nothing can be recreated",
+                value="refused",
+                limit="accepted",
+                evidence=compose.error,
+                next="01-access/server-inventory",
             )
-        ]  # fmt: skip
+        ]
     if isinstance(found, Missing):
         return []  # services.state says so
     return [
         flag(
-            compose.would.get(container.name) == "Running" or not container.running, "services.drift", container.service,
+            compose.would.get(container.name) == "Running" or not container.running,
+            "services.drift",
+            container.service,
             ok="made from the files as they are now",
             bad="the compose file or its environment changed since it was made; restart does not re-read them, recreate does"
-            if container.name in compose.would else "the compose file does not know this service",
-            state=State.WARNING, value=compose.would.get(container.name, "unknown").lower(), limit="running",
-            evidence=f"docker compose --dry-run create; it was made {container.created:%Y-%m-%d %H:%M:%S} UTC", next=CONTROL,
+            if container.name in compose.would
+            else "the compose file does not know this service",
+            state=State.WARNING,
+            value=compose.would.get(container.name, "unknown").lower(),
+            limit="running",
+            evidence=f"docker compose --dry-run create; it was made {container.created:%Y-%m-%d %H:%M:%S} UTC",
+            next=CONTROL,
         )
         for container in found
-    ]  # fmt: skip
+    ]

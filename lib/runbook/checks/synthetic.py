@@ -16,9 +16,20 @@ if TYPE_CHECKING:
 LOGS, TRIAGE, DATABASE = "04-health/log-scan", "08-troubleshoot/triage", "08-troubleshoot/database-connections"
 BREACH, CORRUPTION, STATUS = "09-emergency/security-breach", "09-emergency/data-corruption", "02-services/status"
 NEXT = {
-    "login": DATABASE, "guard": BREACH, "me": LOGS, "read": DATABASE, "old-data": CORRUPTION, "write": DATABASE, "read-back": CORRUPTION,
-    "change": DATABASE, "upload": LOGS, "download": CORRUPTION, "scan": STATUS, "job": STATUS, "cleanup": LOGS,
-}  # fmt: skip
+    "login": DATABASE,
+    "guard": BREACH,
+    "me": LOGS,
+    "read": DATABASE,
+    "old-data": CORRUPTION,
+    "write": DATABASE,
+    "read-back": CORRUPTION,
+    "change": DATABASE,
+    "upload": LOGS,
+    "download": CORRUPTION,
+    "scan": STATUS,
+    "job": STATUS,
+    "cleanup": LOGS,
+}
 
 
 def synthetic(facts: Facts, parameters: Parameters) -> list[Verdict]:
@@ -39,9 +50,26 @@ def _step(step: Step, account: SyntheticUser) -> Verdict:
         return Verdict(State.UNKNOWN, name, "user's way", step.reason, value="not reached", limit="passes", next=TRIAGE)
     milliseconds = f"{step.milliseconds:.0f} ms"
     if not step.passed:
-        return Verdict(State.CRITICAL, name, "user's way", step.reason, value="failed", limit="passes", evidence=step.evidence or f"failed after {milliseconds}", next=NEXT.get(step.name, TRIAGE))  # fmt: skip
+        return Verdict(
+            State.CRITICAL,
+            name,
+            "user's way",
+            step.reason,
+            value="failed",
+            limit="passes",
+            evidence=step.evidence or f"failed after {milliseconds}",
+            next=NEXT.get(step.name, TRIAGE),
+        )
     limit = account.step_milliseconds
     # a job has a limit of its own, within which the worker must have taken and done it
     state = State.OK if step.name == "job" else reach(step.milliseconds, limit)
     reason = step.reason if state is State.OK else f"slow: {step.reason}"
-    return Verdict(state, name, "user's way", reason, value=milliseconds, limit=limits(limit, "ms") if step.name != "job" else f"{account.job_timeout_seconds:g} s", next="" if state is State.OK else "08-troubleshoot/high-cpu-memory")  # fmt: skip
+    return Verdict(
+        state,
+        name,
+        "user's way",
+        reason,
+        value=milliseconds,
+        limit=limits(limit, "ms") if step.name != "job" else f"{account.job_timeout_seconds:g} s",
+        next="" if state is State.OK else "08-troubleshoot/high-cpu-memory",
+    )

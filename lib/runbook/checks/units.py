@@ -22,24 +22,58 @@ def units(facts: Facts, parameters: Parameters) -> list[Verdict]:
     if isinstance(found, Missing):
         return [unknown("units.failed", "systemd", found, next_notebook=TRIAGE)]
     verdicts = [
-        Verdict(State.CRITICAL if name in parameters.units else State.WARNING, "units.failed", name, "this unit has failed", value="failed", limit="not failed", evidence=f"systemctl status {name}", next=TRIAGE)
+        Verdict(
+            State.CRITICAL if name in parameters.units else State.WARNING,
+            "units.failed",
+            name,
+            "this unit has failed",
+            value="failed",
+            limit="not failed",
+            evidence=f"systemctl status {name}",
+            next=TRIAGE,
+        )
         for name in found.failed
-    ] or [Verdict(State.OK, "units.failed", "systemd", "no unit has failed", value="0", limit="0")]  # fmt: skip
+    ] or [Verdict(State.OK, "units.failed", "systemd", "no unit has failed", value="0", limit="0")]
     for name in parameters.units:
         unit = found.expected.get(name)
         if unit is None or not unit.loaded:
-            verdicts.append(Verdict(State.CRITICAL, "units.active", name, "this unit does not exist", value="absent", limit="active", next=TRIAGE))  # fmt: skip
+            verdicts.append(
+                Verdict(
+                    State.CRITICAL,
+                    "units.active",
+                    name,
+                    "this unit does not exist",
+                    value="absent",
+                    limit="active",
+                    next=TRIAGE,
+                )
+            )
             continue
         verdicts.append(
             flag(
-                unit.active == "active", "units.active", name, ok="runs", bad=f"it does not run ({unit.active})",
-                value=unit.active, limit="active", evidence=f"systemctl show {name}: {unit.active}/{unit.sub}", next=TRIAGE,
+                unit.active == "active",
+                "units.active",
+                name,
+                ok="runs",
+                bad=f"it does not run ({unit.active})",
+                value=unit.active,
+                limit="active",
+                evidence=f"systemctl show {name}: {unit.active}/{unit.sub}",
+                next=TRIAGE,
             )
-        )  # fmt: skip
+        )
         verdicts.append(
             flag(
-                unit.enabled in STARTS_BY_ITSELF, "units.enabled", name, ok="starts by itself", bad="it would not start after a reboot",
-                state=State.WARNING, value=unit.enabled or "unknown", limit="enabled", evidence=f"systemctl is-enabled {name}: {unit.enabled}", next=TRIAGE,
+                unit.enabled in STARTS_BY_ITSELF,
+                "units.enabled",
+                name,
+                ok="starts by itself",
+                bad="it would not start after a reboot",
+                state=State.WARNING,
+                value=unit.enabled or "unknown",
+                limit="enabled",
+                evidence=f"systemctl is-enabled {name}: {unit.enabled}",
+                next=TRIAGE,
             )
-        )  # fmt: skip
+        )
     return verdicts

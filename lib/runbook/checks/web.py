@@ -44,18 +44,31 @@ def _front(found: Web, parameters: Parameters) -> list[Verdict]:
     else:
         reason = ""
     front = flag(
-        not reason, "web.front-page", "front page", ok="served, and it is ours", bad=reason,
-        value=_value(found.front), limit="200", evidence=_evidence(found.front), next=OUTAGE if found.front.error else SERVICES,
-    )  # fmt: skip
+        not reason,
+        "web.front-page",
+        "front page",
+        ok="served, and it is ours",
+        bad=reason,
+        value=_value(found.front),
+        limit="200",
+        evidence=_evidence(found.front),
+        next=OUTAGE if found.front.error else SERVICES,
+    )
     if reason:
         return [front]
     broken = [asset for asset in found.assets if not _is_asset(asset)]
     assets = flag(
-        not broken, "web.assets", "front page's files", ok=f"{len(found.assets)} scripts and style sheets served",
-        bad=f"the page stays empty or bare: {broken[0].path} is not served" if broken else "", state=State.CRITICAL,
-        value=f"{len(found.assets) - len(broken)} of {len(found.assets)}", limit="all",
-        evidence=_evidence(broken[0]) if broken else "", next=DEPLOY,
-    )  # fmt: skip
+        not broken,
+        "web.assets",
+        "front page's files",
+        ok=f"{len(found.assets)} scripts and style sheets served",
+        bad=f"the page stays empty or bare: {broken[0].path} is not served" if broken else "",
+        state=State.CRITICAL,
+        value=f"{len(found.assets) - len(broken)} of {len(found.assets)}",
+        limit="all",
+        evidence=_evidence(broken[0]) if broken else "",
+        next=DEPLOY,
+    )
     return [front, assets]
 
 
@@ -73,9 +86,16 @@ def _health(found: Web, parameters: Parameters) -> Verdict:
         "its answer is not the expected one" if found.health.status == http.client.OK else _why(found.health, "the API")
     )
     return flag(
-        good, "web.health", "API", ok="alive (this says nothing of what is behind it)", bad=reason,
-        value=_value(found.health), limit="200", evidence=_evidence(found.health), next=SERVICES,
-    )  # fmt: skip
+        good,
+        "web.health",
+        "API",
+        ok="alive (this says nothing of what is behind it)",
+        bad=reason,
+        value=_value(found.health),
+        limit="200",
+        evidence=_evidence(found.health),
+        next=SERVICES,
+    )
 
 
 def _ready(found: Web, parameters: Parameters) -> list[Verdict]:
@@ -85,27 +105,59 @@ def _ready(found: Web, parameters: Parameters) -> list[Verdict]:
     if not checks:
         return [
             Verdict(
-                State.CRITICAL, "web.ready", "API", _why(found.ready, "readiness") if found.ready.status != http.client.OK else "its readiness answer names no parts",
-                value=_value(found.ready), limit="200", evidence=_evidence(found.ready), next=SERVICES,
+                State.CRITICAL,
+                "web.ready",
+                "API",
+                _why(found.ready, "readiness")
+                if found.ready.status != http.client.OK
+                else "its readiness answer names no parts",
+                value=_value(found.ready),
+                limit="200",
+                evidence=_evidence(found.ready),
+                next=SERVICES,
             )
-        ]  # fmt: skip
+        ]
     verdicts = [
         flag(
-            said == "ok", "web.ready", part, ok="the API reaches it", bad=f"the API says: {said}",
-            value=said, limit="ok", evidence=_evidence(found.ready), next=NEXT_OF_PART.get(part, SERVICES),
+            said == "ok",
+            "web.ready",
+            part,
+            ok="the API reaches it",
+            bad=f"the API says: {said}",
+            value=said,
+            limit="ok",
+            evidence=_evidence(found.ready),
+            next=NEXT_OF_PART.get(part, SERVICES),
         )
         for part, said in checks.items()
-    ]  # fmt: skip
+    ]
     absent = set(parameters.web.ready_checks) - checks.keys()
     verdicts += [
-        Verdict(State.UNKNOWN, "web.ready", part, "the API no longer says whether it reaches it", value="absent", limit="ok", next=SERVICES)
+        Verdict(
+            State.UNKNOWN,
+            "web.ready",
+            part,
+            "the API no longer says whether it reaches it",
+            value="absent",
+            limit="ok",
+            next=SERVICES,
+        )
         for part in sorted(absent)
-    ]  # fmt: skip
+    ]
     all_ok = all(said == "ok" for said in checks.values())
     if all_ok and found.ready.status != http.client.OK:
         verdicts.append(
-            Verdict(State.CRITICAL, "web.ready", "API", f"all parts are ok, yet readiness answers {found.ready.status}", value=_value(found.ready), limit="200", evidence=_evidence(found.ready), next=SERVICES)
-        )  # fmt: skip
+            Verdict(
+                State.CRITICAL,
+                "web.ready",
+                "API",
+                f"all parts are ok, yet readiness answers {found.ready.status}",
+                value=_value(found.ready),
+                limit="200",
+                evidence=_evidence(found.ready),
+                next=SERVICES,
+            )
+        )
     return verdicts
 
 
@@ -117,10 +169,18 @@ def _redirect(found: Web, parameters: Parameters) -> list[Verdict]:
     reason = _why(answer, "port 80") if answer.status == 0 else "plain HTTP does not lead to the HTTPS address"
     return [
         flag(
-            good, "web.redirect", "http", ok="plain HTTP leads to HTTPS", bad=reason, state=State.WARNING,
-            value=_value(answer), limit="301 to https", evidence=f"{_evidence(answer)} Location: {answer.location or 'none'}", next=TRIAGE,
+            good,
+            "web.redirect",
+            "http",
+            ok="plain HTTP leads to HTTPS",
+            bad=reason,
+            state=State.WARNING,
+            value=_value(answer),
+            limit="301 to https",
+            evidence=f"{_evidence(answer)} Location: {answer.location or 'none'}",
+            next=TRIAGE,
         )
-    ]  # fmt: skip
+    ]
 
 
 def certificate(facts: Facts, parameters: Parameters) -> list[Verdict]:
@@ -133,23 +193,48 @@ def certificate(facts: Facts, parameters: Parameters) -> list[Verdict]:
     served = found.certificate
     if served is None:
         return [
-            Verdict(State.CRITICAL, "web.certificate", parameters.web.name, f"no TLS connection: {found.certificate_error}", value="none", limit="trusted", evidence=found.certificate_error, next=OUTAGE)
-        ]  # fmt: skip
+            Verdict(
+                State.CRITICAL,
+                "web.certificate",
+                parameters.web.name,
+                f"no TLS connection: {found.certificate_error}",
+                value="none",
+                limit="trusted",
+                evidence=found.certificate_error,
+                next=OUTAGE,
+            )
+        ]
     limit = next((item.days_left for item in parameters.certificates.items if item.served_by == "https"), None)
     days = (served.not_after - facts.at).total_seconds() / 86_400
     evidence = f"serial {served.serial}, issued by {served.issuer}, ends {served.not_after:%Y-%m-%d %H:%M} UTC"
     verdicts = [
         flag(
-            served.trusted, "web.certificate", parameters.web.name, ok=f"trusted, {served.protocol}",
-            bad=served.error, value="trusted" if served.trusted else "refused", limit="trusted", evidence=evidence, next=CERTIFICATES,
+            served.trusted,
+            "web.certificate",
+            parameters.web.name,
+            ok=f"trusted, {served.protocol}",
+            bad=served.error,
+            value="trusted" if served.trusted else "refused",
+            limit="trusted",
+            evidence=evidence,
+            next=CERTIFICATES,
         )
-    ]  # fmt: skip
+    ]
     if limit is not None:
         state = undercut(days, limit)
         reason = "enough days left" if state is State.OK else "expired" if days <= 0 else "ends soon"
         verdicts.append(
-            Verdict(state, "web.certificate-days", parameters.web.name, reason, value=f"{days:.0f} days", limit=limits(limit, "days"), evidence=evidence, next="" if state is State.OK else "05-certificates/status")
-        )  # fmt: skip
+            Verdict(
+                state,
+                "web.certificate-days",
+                parameters.web.name,
+                reason,
+                value=f"{days:.0f} days",
+                limit=limits(limit, "days"),
+                evidence=evidence,
+                next="" if state is State.OK else "05-certificates/status",
+            )
+        )
     return verdicts
 
 
@@ -164,10 +249,16 @@ def _latency(found: Web, limit: Pair) -> list[Verdict]:
         state = reach(answer.milliseconds, limit)
         verdicts.append(
             Verdict(
-                state, "web.latency", subject, "answers in time" if state is State.OK else "answers slowly",
-                value=f"{answer.milliseconds:.0f} ms", limit=limits(limit, "ms"), evidence=f"GET {answer.path}", next="" if state is State.OK else "08-troubleshoot/high-cpu-memory",
+                state,
+                "web.latency",
+                subject,
+                "answers in time" if state is State.OK else "answers slowly",
+                value=f"{answer.milliseconds:.0f} ms",
+                limit=limits(limit, "ms"),
+                evidence=f"GET {answer.path}",
+                next="" if state is State.OK else "08-troubleshoot/high-cpu-memory",
             )
-        )  # fmt: skip
+        )
     return verdicts
 
 

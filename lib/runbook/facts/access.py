@@ -20,7 +20,7 @@ NO_LOGIN = ("/nologin", "/false", "/sync", "/halt", "/shutdown")
 PASSWD_FIELDS = 7
 KEYS_SCRIPT = """for file in /root/.ssh/authorized_keys* /home/*/.ssh/authorized_keys*; do
 [ -f "$file" ] || continue
-ssh-keygen -lf "$file" 2>/dev/null | while IFS= read -r line; do printf '%s\\t%s\\n' "$file" "$line"; done
+ssh-keygen -lf "$file" 2>/dev/null | while IFS= read -r line; do printf '%s\\t%s\n' "$file" "$line"; done
 done
 exit 0"""
 SUDO_SCRIPT = 'sudo -l -U "${SUDO_USER:-root}"; grep -rhsE "NOPASSWD|!authenticate" /etc/sudoers /etc/sudoers.d | grep -vE "^[[:space:]]*#" | sed "s/^/unasked: /"; exit 0'
@@ -140,10 +140,10 @@ def sudo_rules_commands(_parameters: Parameters) -> dict[str, Command]:
 
 
 def parse_sudo_rules(results: Mapping[str, Result], _parameters: Parameters) -> SudoRules:
-    """Read `sudo -l` (sudo(8)): the rules stand indented under the line that names the user.
+    r"""Read `sudo -l` (sudo(8)): the rules stand indented under the line that names the user.
 
     >>> from types import SimpleNamespace as N
-    >>> parse_sudo_rules({"rules": N(stdout="User ada may run the following commands on srv:\\n    (ALL : ALL) ALL\\n")}, None)
+    >>> parse_sudo_rules({"rules": N(stdout="User ada may run the following commands on srv:\n    (ALL : ALL) ALL\n")}, None)
     SudoRules(user='ada', allowed=('(ALL : ALL) ALL',), unasked=())
     """
     user, allowed, unasked = "", [], []

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
+import itertools
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from runbook.facts import Fact
 from runbook.facts.units import Unit, parse_show, show
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Mapping
 
     from cryptography import x509
@@ -133,7 +134,7 @@ def _read(result: Result | None) -> tuple[list[x509.Certificate], str]:
 
 def _leaf(certificate: x509.Certificate) -> Leaf:
     from cryptography import x509  # noqa: PLC0415 (0.1 s that only this fact needs)
-    from cryptography.hazmat.primitives.serialization import Encoding  # noqa: PLC0415 (as above)
+    from cryptography.hazmat.primitives.serialization import Encoding  # noqa: PLC0415 (0.1 s that only this fact needs)
 
     names: tuple[str, ...] = ()
     authority = False
@@ -188,7 +189,7 @@ def _chain(result: Result | None, disk: list[x509.Certificate], item: Certificat
         links.append(disk[0])
     elif len(disk) == 1:
         return False, "it stands alone: the certificate between it and the authority is missing"
-    for lower, upper in zip(links, links[1:], strict=False):
+    for lower, upper in itertools.pairwise(links):
         try:
             lower.verify_directly_issued_by(upper)
         except (ValueError, TypeError) as error:

@@ -10,7 +10,7 @@ import json
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from xml.etree.ElementTree import ParseError as XmlError
+from xml.etree import ElementTree as ET
 
 from runbook.commands import Command
 from runbook.errors import ParametersError, ParseError
@@ -107,7 +107,7 @@ class Rows:
 
 def frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
     """Given rows, return a DataFrame."""
-    import pandas as pd  # noqa: PLC0415 (half a second that only a notebook which shows frames should wait for)
+    import pandas as pd  # noqa: PLC0415 (half a second that only what shows frames should wait for)
 
     return pd.DataFrame(rows)
 
@@ -129,11 +129,11 @@ def script(parameters: Parameters) -> str:
     """Return the SQL of all questions, one line each, and whether every expected table holds a row."""
     tables = [name for name in parameters.database.expected_tables if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_$.]*", name)]
     filled = {
-        f"filled:{name}": f"select exists (select 1 from {'.'.join(quoted(part) for part in name.split('.'))}) as filled"
+        f"filled:{name}": f"select exists (select 1 from {'.'.join(quoted(part) for part in name.split('.'))}) as filled"  # noqa: S608 (names from our own constants, and tables quoted as identifiers)
         for name in tables
     }
     return "".join(
-        f"select jsonb_build_object('{name}', coalesce((select jsonb_agg(q) from ({' '.join(sql.split())}) q), '[]'::jsonb));\n"
+        f"select jsonb_build_object('{name}', coalesce((select jsonb_agg(q) from ({' '.join(sql.split())}) q), '[]'::jsonb));\n"  # noqa: S608 (names from our own constants, and tables quoted as identifiers)
         for name, sql in (QUESTIONS | filled).items()
     )
 
@@ -209,10 +209,8 @@ def read_xml(text: str) -> list[dict[str, Any]]:
     >>> read_xml('<row xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"><r>{"a":1}</r></row>')
     [{'a': 1}]
     """
-    from xml.etree import ElementTree  # noqa: PLC0415 (only this fact needs it)
-
     try:
-        root = ElementTree.fromstring(f"<rows>{text}</rows>")  # noqa: S314 (our own database's answer; no entities are declared in it)
-    except XmlError as error:
+        root = ET.fromstring(f"<rows>{text}</rows>")  # noqa: S314 (our own database's answer; no entities are declared in it)
+    except ET.ParseError as error:
         raise ParseError("the answer to the query", f"{error}: {text[:120]}") from None
     return [json.loads(row.text or "null") for row in root.iter("r")]

@@ -8,7 +8,7 @@ import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from runbook.commands import Command
 from runbook.errors import ParseError
@@ -115,7 +115,7 @@ def parse_ufw(results: Mapping[str, Result], _parameters: Parameters) -> Ufw:
     """Read ufw's text through jc."""
     import jc  # noqa: PLC0415 (60 ms that only this fact needs)
 
-    status = jc.parse("ufw", results["status"].stdout)
+    status: Any = jc.parse("ufw", results["status"].stdout)
     rules = []
     for rule in status.get("rules", []):
         # a family of its own ("Anywhere (v6)") is a rule of its own in ufw's list

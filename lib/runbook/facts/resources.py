@@ -88,9 +88,9 @@ def parse_filesystems(results: Mapping[str, Result], _parameters: Parameters) ->
 
 
 def _inodes(text: str) -> dict[str, float | None]:
-    """Given `df --output=itotal,iused,iavail,target`, return the percentage used by mount point.
+    r"""Given `df --output=itotal,iused,iavail,target`, return the percentage used by mount point.
 
-    >>> _inodes("Inodes IUsed  IFree Mounted on\\n  1000   250    750 /srv/a b\\n     0     0      0 /boot/efi\\n")
+    >>> _inodes("Inodes IUsed  IFree Mounted on\n  1000   250    750 /srv/a b\n     0     0      0 /boot/efi\n")
     {'/srv/a b': 25.0, '/boot/efi': None}
     """
     lines = text.splitlines()

@@ -61,7 +61,7 @@ class Walk:
         return next((step for step in self.steps if step.name == name), None)
 
 
-class _Wrong(Exception):  # noqa: N818 (private signal of this file: the step's answer is not what it must be)
+class _Wrong(Exception):
     """A step's answer is wrong."""
 
     def __init__(self, reason: str, evidence: str = "") -> None:
@@ -255,7 +255,7 @@ def _old_data(way: _Way, account: SyntheticUser) -> str:
 
 
 def _write_way(way: _Way, run: str) -> None:
-    note = f"{run}: täglich 5 × geübt"
+    note = f"{run}: täglich geübt, 5 von 10"
     made: dict[str, Any] = {}
 
     def write() -> str:

@@ -52,9 +52,9 @@ def show(units: Sequence[str]) -> Command:
 
 
 def parse_show(text: str) -> dict[str, Unit]:
-    """Given the output of `show`, return the units by name. One block of `key=value` lines each, a blank line between.
+    r"""Given the output of `show`, return the units by name. One block of `key=value` lines each, a blank line between.
 
-    >>> parse_show("Id=a.timer\\nActiveState=active\\nLastTriggerUSec=Tue 2023-11-14 22:13:20 UTC\\n")["a.timer"].last
+    >>> parse_show("Id=a.timer\nActiveState=active\nLastTriggerUSec=Tue 2023-11-14 22:13:20 UTC\n")["a.timer"].last
     datetime.datetime(2023, 11, 14, 22, 13, 20, tzinfo=datetime.timezone.utc)
     """
     units = {}

@@ -7,7 +7,6 @@ import time, which a health check at three in the morning would feel.
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 import http.client
 import json
@@ -25,6 +24,7 @@ from runbook.errors import RunbookError
 from runbook.facts import LocalFact
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Mapping
 
     from runbook.parameters import Parameters, WebSettings
