@@ -12,7 +12,7 @@ from typing import Self
 
 from sandbox import base, host, images
 from sandbox.context import fingerprint
-from sandbox.docker import LABEL, docker, exists, inspect, remove
+from sandbox.docker import LABEL, docker, exists, inspect, names, remove
 from sandbox.errors import BuildError, EngineError
 from sandbox.progress import Progress
 
@@ -62,7 +62,12 @@ class Golden:
 
 
 def make(golden: Golden, tree: images.Tree, progress: Progress) -> None:
-    """Make a golden state from a tree: images and seed where they are missing, then provisioning."""
+    """Make a golden state from a tree: images and seed where they are missing, then provisioning.
+
+    Only one build runs at a time, so parts of another are left-overs of one that was interrupted, and are removed.
+    """
+    remove("container", names("container", f"{LABEL}=part"))
+    remove("volume", names("volume", f"{LABEL}=part"))
     images.ensure_host(tree, progress)
     if not _is_whole(golden.seed_volume):
         images.ensure_services(tree, progress)
