@@ -24,6 +24,6 @@ def medians(ways: Mapping[str, Callable[[], object]], *, times: int, warm: int =
 
 def show(title: str, measured: Mapping[str, float], against: str) -> None:
     """Print the medians and how they stand to one of them."""
-    print(f"\n{title}")  # noqa: T201 (a benchmark prints)
+    print(f"\n{title}")
     for name, seconds in measured.items():
-        print(f"  {name:<52} {seconds:8.3f} s   {seconds / measured[against]:6.2f} x")  # noqa: T201 (as above)
+        print(f"  {name:<52} {seconds:8.3f} s   {seconds / measured[against]:6.2f} x")

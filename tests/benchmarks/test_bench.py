@@ -105,7 +105,7 @@ def test_a_whole_run_against_papermill_on_an_empty_notebook(settings: Parameters
         times=TURNS,
     )
     measure.show("a whole run, HTML aside", measured, "papermill EMPTY.ipynb")
-    print(f"  peak memory of the largest process: {max(peaks) / 1024:.0f} MB")  # noqa: T201 (a benchmark prints)
+    print(f"  peak memory of the largest process: {max(peaks) / 1024:.0f} MB")
     assert measured["./runbook run 04-health/quick"] <= 1.0 * measured["papermill EMPTY.ipynb"]
 
 
@@ -129,7 +129,7 @@ def test_peak_memory_of_a_run(settings: Parameters, tmp_path: Path) -> None:
     while run.poll() is None:
         peak = max(peak, sum(_proportional(pid) for pid in _family(run.pid)))
         time.sleep(0.02)
-    print(f"\npeak memory of a run of 04-health/detailed (runner and kernel): {peak / 1024:.0f} MB")  # noqa: T201 (a benchmark prints)
+    print(f"\npeak memory of a run of 04-health/detailed (runner and kernel): {peak / 1024:.0f} MB")
     assert run.returncode < 4
     assert 0 < peak < 300 * 1024
 
@@ -218,7 +218,7 @@ def test_records_are_found_at_once(ten_thousand: Path) -> None:
         measured | {"scrapbook.read_notebooks (from 50, extrapolated)": scrapbook},
         "./runbook records list",
     )
-    print(f"  indexing 10,000 records once: {first:.1f} s")  # noqa: T201 (a benchmark prints)
+    print(f"  indexing 10,000 records once: {first:.1f} s")
     assert all(seconds <= 0.5 for seconds in measured.values())
 
 
@@ -231,7 +231,7 @@ def test_the_index_is_kept_up_incrementally(ten_thousand: Path) -> None:
     with Index(ten_thousand) as index:
         assert index.update() == 1
     seconds = time.perf_counter() - begun
-    print(f"\none more record among 10,000: indexed in {seconds:.3f} s")  # noqa: T201 (a benchmark prints)
+    print(f"\none more record among 10,000: indexed in {seconds:.3f} s")
     assert seconds < 0.5
 
 

@@ -1,0 +1,159 @@
+"""Verdicts are true: each fault is really put in, and the read-only notebooks say so, with evidence."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from runbook import bundles, notebook, parameters
+from runbook.checks import exceptions
+from runbook.connection import Connection
+from runbook.facts import gather
+from runbook.verdict import State, Verdict, Verdicts
+from sandbox.faults import injection
+from sandbox.faults.catalogue import FAULTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from conftest import Host
+
+pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(400)]
+
+LAUNCHER = str(parameters.project_root() / "runbook")
+# fault -> notebook that must say so, the check that finds it, the worst state it may be taken for
+SAID_BY = [
+    ("api-stopped", "04-health/quick", "services.state", State.CRITICAL),
+    ("db-paused", "04-health/quick", "services.state", State.CRITICAL),
+    ("table-dropped", "04-health/quick", "synthetic.read", State.CRITICAL),
+    ("table-dropped", "06-database/size", "database.tables", State.CRITICAL),
+    ("certificate-expired", "04-health/quick", "web.certificate", State.CRITICAL),
+    ("certificate-expired", "05-certificates/status", "certificates.days-left", State.CRITICAL),
+    ("backup-disk-full", "04-health/quick", "resources.disk", State.CRITICAL),
+    ("env-readable", "01-access/server-inventory", "inventory.mode", State.CRITICAL),
+    ("firewall-off", "01-access/ssh-and-sudo", "firewall.state", State.CRITICAL),
+    ("unknown-container", "02-services/status", "services.extra", State.WARNING),
+]
+
+
+def run_notebook(name: str, outputs: Path) -> tuple[int, dict[str, Any]]:
+    """Run a notebook as an operator would; return the exit code and what its record says."""
+    argv = [LAUNCHER, "run", name, "--target", "sandbox", "--no-html", "--outputs", str(outputs)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    records = sorted(outputs.glob("*.ipynb"))
+    assert records, done.stdout + done.stderr
+    about: dict[str, Any] = json.loads(records[-1].read_text())["metadata"]["runbook"]
+    return done.returncode, about
+
+
+@pytest.fixture
+def mended(host: Host) -> Iterator[Host]:
+    """The server, with every fault taken out again afterwards."""
+    yield host
+    injection.mend_all(host.name)
+
+
+READ_NOTEBOOKS = [name for name in notebook.names() if notebook.find(name).kind == "read"]
+
+
+@pytest.mark.parametrize("name", READ_NOTEBOOKS)
+def test_the_untouched_server_is_ok_apart_from_known_exceptions(host: Host, tmp_path: Path, name: str) -> None:
+    assert host
+    code, about = run_notebook(name, tmp_path)
+    judged = about["before"]
+    assert (code, about["verdict"], about["state"]) == (0, "OK", "whole"), judged and judged["sentence"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "name", "check", "state"), SAID_BY, ids=[f"{row[0]}-{row[1].split('/')[1]}" for row in SAID_BY]
+)
+def test_a_fault_is_said_with_its_evidence(
+    mended: Host, tmp_path: Path, fault: str, name: str, check: str, state: State
+) -> None:
+    injection.inject(mended.name, injection.find(fault))
+    code, about = run_notebook(name, tmp_path)
+    found = [row for row in about["before"]["rows"] if row["check"].startswith(check) and row["state"] != "OK"]
+    assert found, about["before"]["sentence"]
+    assert State[found[0]["state"]].rank >= state.rank
+    assert found[0]["reason"]
+    assert found[0]["evidence"] or found[0]["value"]
+    assert code == State[about["verdict"]].value != 0
+    assert about["next"], "no notebook to open next"
+
+
+def test_liveness_does_not_fool_the_quick_check(mended: Host, tmp_path: Path) -> None:
+    """The paper's own check still says that all is well while the database is gone."""
+    injection.inject(mended.name, injection.find("db-paused"))
+    health = mended.sh("curl -sk -m 5 --resolve pazpaz.test:443:127.0.0.1 https://pazpaz.test/api/v1/health")
+    assert json.loads(health) == {"status": "ok", "version": "v1"}
+    code, about = run_notebook("04-health/quick", tmp_path)
+    assert code == State.CRITICAL.value
+    assert any(row["check"].startswith("web.ready") and row["state"] == "CRITICAL" for row in about["before"]["rows"])
+
+
+def look(settings: parameters.Parameters) -> dict[str, Verdicts]:
+    """Judge the server by every read-only notebook at once, without kernels."""
+    told = {}
+    with Connection(settings) as connection:
+        for name in READ_NOTEBOOKS:
+            values = {item.name: item.default for item in notebook.find(name).parameters}
+            facts = gather(connection, settings, bundles.facts(name, values))
+            rows: list[Verdict] = []
+            for check in bundles.checks(name):
+                rows += check(facts, settings)
+            told[name] = Verdicts.of(exceptions.apply(rows, settings.known_exceptions, today=facts.at.date()))
+    return told
+
+
+def findings(told: dict[str, Verdicts]) -> set[tuple[str, str, str]]:
+    """Return (notebook, check, subject) of all that is not OK."""
+    return {
+        (name, row.check, row.subject)
+        for name, verdicts in told.items()
+        for row in verdicts
+        if row.state is not State.OK
+    }
+
+
+def paper_notices(host: Host) -> bool:
+    """Whether the paper's own check (front page, health, compose ps) sees anything."""
+    script = (
+        "cd /opt/pazpaz; curl -skf -m 8 -o /dev/null --resolve pazpaz.test:443:127.0.0.1 https://pazpaz.test/ || exit 1;"
+        """curl -skf -m 8 --resolve pazpaz.test:443:127.0.0.1 https://pazpaz.test/api/v1/health | grep -q '"status": *"ok"' || exit 1;"""
+        "docker compose -f docker-compose.prod.yml --env-file .env.production ps --format '{{.State}}' | grep -vc running | grep -q '^0$' || exit 1;"
+        "[ $(docker compose -f docker-compose.prod.yml --env-file .env.production ps -q | wc -l) = 8 ]; echo $?"
+    )
+    return host.sh(script, check=False).strip() != "0"
+
+
+@pytest.mark.faults_full
+@pytest.mark.timeout(7200)
+def test_nearly_every_fault_is_noticed(host: Host, settings: parameters.Parameters) -> None:
+    """The whole catalogue, one fault after another; prints which notebook noticed what."""
+    chosen = os.environ.get("RUNBOOK_FAULTS", "").split() or list(FAULTS)
+    usual = findings(look(settings))
+    missed: list[str] = []
+    quick = paper = 0
+    for name in chosen:
+        fault = injection.find(name)
+        try:
+            injection.inject(host.name, fault)
+            on_paper = paper_notices(host)
+            found = findings(look(settings)) - usual
+        finally:
+            injection.mend_all(host.name)
+        by = sorted({f"{row[0]}: {row[1]}" for row in found})
+        paper += on_paper
+        quick += any(row[0] == "04-health/quick" for row in found)
+        print(f"{name:<30} paper {'yes' if on_paper else 'no ':<3}  {'; '.join(by)[:300] or 'NOT NOTICED'}", flush=True)
+        if not found:
+            missed.append(name)
+    print(
+        f"{len(chosen)} faults: noticed {len(chosen) - len(missed)}, by health.quick alone {quick}, by the paper's check {paper}; missed: {missed}"
+    )
+    assert len(missed) <= 0.05 * len(chosen)
