@@ -34,10 +34,10 @@ def days_left(facts: Facts, parameters: Parameters) -> Picture:
     picture = Picture(f"Days left of each certificate: {names[0]} {ends}", height_inches=bars_height(len(names)))
     axes = picture.panel("days left (logarithmic; - - warning, \u2014 critical)")
     colours = [colour_of(day, limits[name].warning, limits[name].critical, low_is_bad=True) for day, name in left]
-    texts = [
-        f"{day:,.0f} days (warning {limits[name].warning:g}, critical {limits[name].critical:g})" for day, name in left
-    ]
-    flat_bars(axes, names, [max(day, SHORTEST_SHOWN_DAYS) for day in days], colours, texts)
+    texts = [f"{day:,.0f} days" if day > 0 else f"EXPIRED {-day:,.0f} days ago" for day in days]
+    lengths = [max(day, SHORTEST_SHOWN_DAYS) for day in days]
+    beyond = [max(length, limits[name].warning) for length, name in zip(lengths, names, strict=True)]
+    flat_bars(axes, names, lengths, colours, texts, text_at=beyond)
     for place, name in enumerate(names):
         for value, style in ((limits[name].warning, "--"), (limits[name].critical, "-")):
             axes.plot([value, value], [place - 0.4, place + 0.4], color=INK, linewidth=1.6, linestyle=style, zorder=5)

@@ -12,7 +12,7 @@ from runbook.tables.certificates import certificates, served, timer
 from runbook.tables.database import activity, growth, locks, query, slow_queries, table_sizes
 from runbook.tables.exceptions import exceptions
 from runbook.tables.firewall import firewall, ports
-from runbook.tables.inventory import locations, variables
+from runbook.tables.inventory import locations, packages, variables
 from runbook.tables.logs import database_refusals, log_lines, messages, requests
 from runbook.tables.logs import services as log_services
 from runbook.tables.resources import disks, docker_disk, host, usage
@@ -55,6 +55,7 @@ __all__ = [
     "messages",
     "next_steps",
     "notebooks",
+    "packages",
     "ports",
     "query",
     "requests",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from runbook.facts import Missing
 from runbook.tables.shown import count, shown
 from runbook.tables.table import Cell, Table, duration
-from runbook.tables.verdicts import findings_of, reason_of, state_of
+from runbook.tables.verdicts import findings_of, reason_of, state_of, titled
 
 if TYPE_CHECKING:
     from runbook.facts import Facts
@@ -20,8 +20,8 @@ def ssh(fact: Login, facts: Facts, verdicts: Verdicts | None) -> Table:
     """Return how this run came in, what else the server offers, and the settings that decide it."""
     seen: list[tuple[str, str, tuple[str, ...]]] = [
         ("host key", f"{fact.key_type} {fact.fingerprint}, the pinned one", ("access.host-key",)),
-        ("logged in as", f"{fact.user}, by {fact.authenticated_by}", ("access.login",)),
-        ("the server offers", ", ".join(fact.offered) or "nothing else", ("access.offered", "access.password-login")),
+        ("logged in as", f"{fact.user}, by {fact.authenticated_by}", ()),
+        ("the server offers", ", ".join(fact.offered) or "nothing else", ()),
         ("round trip", duration(fact.round_trip_milliseconds / 1000), ("access.round-trip",)),
     ]
     sshd: Sshd | Missing = facts.get("sshd")
@@ -35,7 +35,7 @@ def ssh(fact: Login, facts: Facts, verdicts: Verdicts | None) -> Table:
         ]
     rows: list[tuple[Cell, ...]] = []
     for what, value, checks in seen:
-        found = findings_of(verdicts, None, *checks)
+        found = findings_of(verdicts, None, *checks) if checks else []
         rows.append(
             (state_of(found), what, value, "; ".join(row.limit for row in found if row.limit), reason_of(found))
         )
@@ -45,19 +45,18 @@ def ssh(fact: Login, facts: Facts, verdicts: Verdicts | None) -> Table:
 @shown("accounts")
 def accounts(fact: Accounts, _facts: Facts, verdicts: Verdicts | None) -> Table:
     """Return who can log in, who is or may become root, and with how many keys."""
-    rows = []
+    rows: list[tuple[Cell, ...]] = []
     for name in sorted({*fact.login, *fact.root, *fact.sudo, *fact.docker}):
         home = "/root/" if name == "root" else f"/home/{name}/"
-        keys = [key for key in fact.keys if key.file.startswith(home)]
-        found = findings_of(verdicts, name, "access")
-        root = "is root" if name in fact.root else "may become root" if {name} & {*fact.sudo, *fact.docker} else "no"
-        rows.append((state_of(found), name, name in fact.login, root, name in fact.docker, len(keys), reason_of(found)))
-    columns = ("state", "account", "can log in", "root", "controls Docker", "keys", "finding")
-    return Table.of(
-        columns,
-        rows,
-        title=f"{count(len(fact.login), 'account')} can log in, {count(len(fact.keys), 'key')} let somebody in",
+        known = sum(1 for key in fact.keys if key.file.startswith(home))
+        root = "is root" if name in fact.root else "may become root" if name in {*fact.sudo, *fact.docker} else "no"
+        rows.append((name, name in fact.login, root, name in fact.docker, known))
+    found = findings_of(
+        verdicts, None, "access.accounts", "access.root-accounts", "access.sudo-accounts", "access.keys"
     )
+    title = f"{count(len(fact.login), 'account')} can log in, {count(len(fact.keys), 'key')} let somebody in"
+    columns = ("account", "can log in", "root", "controls Docker", "keys")
+    return Table(columns, tuple(rows), titled(title, found), reason_of(found))
 
 
 @shown("accounts")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from runbook.facts import Facts
-    from runbook.facts.backup import Copy, ReadThrough
+    from runbook.facts.backup import AwayCopy, Copy, ReadThrough
     from runbook.parameters import BackupClass, Parameters
     from runbook.verdict import Verdicts
 
@@ -50,6 +50,19 @@ def coverage(facts: Facts, parameters: Parameters, verdicts: Verdicts | None = N
     )
 
 
+def _away(facts: Facts, item: BackupClass) -> str:
+    """Say whether the newest copy lies off the server too, and how old it is there."""
+    fact = facts.get("off_host")
+    if isinstance(fact, Missing):
+        return f"no evidence: {fact.reason}"
+    away: AwayCopy | None = fact.get(item.name)
+    if away is None:
+        return "no place is named"
+    if away.error or away.modified is None:
+        return away.error or "none there"
+    return f"{away.name}, {duration((facts.at - away.modified).total_seconds())} old"
+
+
 def _class(
     item: BackupClass, copies: tuple[Copy, ...], read: tuple[ReadThrough, ...], facts: Facts
 ) -> tuple[Cell, ...]:
@@ -57,7 +70,7 @@ def _class(
     good = next((copy for copy in copies if copy.path in proven), None)
     lost = "everything" if good is None else f"{duration((facts.at - good.modified).total_seconds())} of changes"
     name = good.path.rpartition("/")[2] if good else "none"
-    return (item.name, item.importance, name, lost, f"{item.max_age_hours:g} hours", len(copies), item.off_host or "no")
+    return (item.name, item.importance, name, lost, f"{item.max_age_hours:g} hours", len(copies), _away(facts, item))
 
 
 @shown("copies")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from runbook.tables.shown import count, shown
 from runbook.tables.table import Cell, Table
-from runbook.tables.verdicts import findings_of, reason_of, state_of
+from runbook.tables.verdicts import findings_of, reason_of, state_of, titled
 
 if TYPE_CHECKING:
     from runbook.facts import Facts
@@ -23,7 +23,7 @@ def certificates(fact: tuple[CertificateFact, ...], facts: Facts, verdicts: Verd
     rows: list[tuple[Cell, ...]] = []
     for item in fact:
         found = findings_of(verdicts, item.name, "certificates")
-        limit = next((row.limit for row in found if row.check == "certificates.days"), None)
+        limit = next((row.limit for row in found if row.check == "certificates.days-left"), None)
         if item.disk is None:
             rows.append(
                 (state_of(found), item.name, None, None, limit, None, None, None, reason_of(found) or item.disk_error)
@@ -71,17 +71,14 @@ def served(fact: tuple[CertificateFact, ...], _facts: Facts, verdicts: Verdicts 
 @shown("renewal")
 def timer(fact: Renewal, facts: Facts, verdicts: Verdicts | None) -> Table:
     """Return whether the timer runs, how its last run ended, and when the next one is."""
-    found = findings_of(verdicts, None, "certificates.timer")
+    found = findings_of(verdicts, None, "certificates.timer", "certificates.timer-overdue", "certificates.last-run")
     rows: list[tuple[Cell, ...]] = [
         ("timer", f"{fact.timer.name} {fact.timer.active}, {fact.timer.enabled or 'no such unit'}"),
         ("last run", facts.at - fact.timer.last if fact.timer.last else "never since the server started"),
         ("its result", f"{fact.service.result or 'unknown'}, exit status {fact.service.exit_status}"),
         ("next run in", fact.timer.next - facts.at if fact.timer.next else "never: nothing is planned"),
     ]
-    state = state_of(found)
-    return Table(
-        ("what", "seen"), tuple(rows), f"Renewal by itself{f': {state}' if state else ''}", note=reason_of(found)
-    )
+    return Table(("what", "seen"), tuple(rows), titled("Renewal by itself", found), note=reason_of(found))
 
 
 def _fits(value: bool | None) -> Cell:

@@ -8,18 +8,21 @@ from typing import TYPE_CHECKING, Any
 from runbook.facts import Missing
 from runbook.tables.shown import count, missing_table, shown
 from runbook.tables.table import Cell, Table, size
-from runbook.tables.verdicts import findings_of, reason_of, state_of
+from runbook.tables.verdicts import findings_of, reason_of, state_of, titled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from runbook.facts import Facts
     from runbook.facts.database import Database, Rows
+    from runbook.facts.resources import Filesystem
     from runbook.verdict import Verdicts
 
 MIB = 1024**2
 DAY = 86_400
 LONGEST_CELL = 200
+SHORTEST_DAYS = 1.0
+VOLUMES = "/var/lib/docker/volumes"
 
 
 def _rows(fact: Database, question: str) -> list[dict[str, Any]] | Table:
@@ -47,12 +50,9 @@ def activity(fact: Database, _facts: Facts, verdicts: Verdicts | None) -> Table:
         )
         for row in found
     ]
-    judged = findings_of(verdicts, None, "database.connections", "database.long", "database.idle")
-    state = state_of(judged)
+    judged = findings_of(verdicts, None, "database.connections", "database.long-query", "database.idle-in-transaction")
     columns = ("role", "application", "state", "waits for", "transaction s", "in this state s", "last query")
-    return Table(
-        columns, tuple(rows), f"{count(len(rows), 'session')}{f': {state}' if state else ''}", reason_of(judged)
-    )
+    return Table(columns, tuple(rows), titled(count(len(rows), "session"), judged), reason_of(judged))
 
 
 @shown("database")
@@ -67,8 +67,7 @@ def locks(fact: Database, _facts: Facts, verdicts: Verdicts | None) -> Table:
         for row in found
         for blocker in row["blocked_by"] or ()
     ]
-    state = state_of(findings_of(verdicts, None, "database.locks", "database.blocked"))
-    title = f"{count(len(rows), 'session')} waiting for a lock{f': {state}' if state else ''}"
+    title = titled(f"{count(len(rows), 'session')} waiting for a lock", findings_of(verdicts, None, "database.locks"))
     return Table(("session", "waits s", "its query", "blocked by", "whose query"), tuple(rows), title)
 
 
@@ -129,17 +128,39 @@ def query(fact: Rows, _facts: Facts, _verdicts: Verdicts | None) -> Table:
     )
 
 
-def growth(trend: Mapping[str, Sequence[tuple[dt.datetime, float]]], free_bytes: float | None) -> Table:
-    """Given sizes in bytes over time by name, and the free bytes of the disk, return how fast each grows."""
+def growth(facts: Facts, trend: Mapping[str, Sequence[tuple[dt.datetime, float]]]) -> Table:
+    """Given sizes in bytes over time by name, return how fast each grows, and when the disk is full at that rate."""
+    disk = _disk(facts)
     rows: list[tuple[Cell, ...]] = []
-    for name, points in sorted(trend.items()):
+    for name, points in trend.items():
         days = (points[-1][0] - points[0][0]).total_seconds() / DAY
-        rate = (points[-1][1] - points[0][1]) / days if days > 0 else None
-        left = free_bytes / rate if rate and rate > 0 and free_bytes is not None else None
-        rows.append((name, points[-1][1] / MIB, len(points), days, None if rate is None else rate / MIB, left))
-    columns = ("what", "MiB now", "records", "over days", "grows MiB a day", "days until full")
-    note = "Days until full: free space of the disk by this rate; nothing stands there while nothing grows."
-    return Table(columns, tuple(rows), "Growth over earlier records", note)
+        rate = (points[-1][1] - points[0][1]) / days if days >= SHORTEST_DAYS else None
+        left = disk.free_bytes / rate if disk is not None and rate is not None and rate > 0 else None
+        rows.append((_plain(name), points[-1][1] / MIB, len(points), days, None if rate is None else rate / MIB, left))
+    rows.sort(key=lambda row: -float(str(row[1])))
+    columns = ("what", "MiB now", "records", "over days", "MiB a day", "days until full")
+    room = f"{disk.mount} has {size(disk.free_bytes)} free" if disk is not None else "the free space is not known"
+    note = f"A rate needs records over {SHORTEST_DAYS:g} days or more. Where nothing grows, nothing stands under days until full."
+    return Table(columns, tuple(rows), f"Growth over earlier records; {room}", note)
+
+
+def _disk(facts: Facts) -> Filesystem | None:
+    """Return the file system that holds Docker's volumes, and the database with them."""
+    fact = facts.get("filesystems")
+    if isinstance(fact, Missing):
+        return None
+    holding = [item for item in fact if VOLUMES.startswith(item.mount.rstrip("/") + "/")]
+    return max(holding, key=lambda item: len(item.mount), default=None)
+
+
+def _plain(path: str) -> str:
+    """Given a number's path in a record, return what it is called: `database.answers.tables.clients.table_bytes` -> `clients, table`.
+
+    >>> _plain("database.answers.tables.clients.table_bytes"), _plain("database.answers.server.0.database_bytes")
+    ('clients, table', 'server, database')
+    """
+    words = [word for word in path.removeprefix("database.answers.").split(".") if not word.isdigit()]
+    return f"{words[-2]}, {words[-1].removesuffix('_bytes')}"
 
 
 def _waits(row: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from runbook.facts import Missing
 from runbook.tables.shown import count, shown
 from runbook.tables.table import Cell, Table
-from runbook.tables.verdicts import findings_of, reason_of, state_of
+from runbook.tables.verdicts import findings_of, reason_of, state_of, titled
 
 if TYPE_CHECKING:
     from runbook.facts import Facts
@@ -40,8 +40,7 @@ def firewall(fact: Ufw, facts: Facts, verdicts: Verdicts | None) -> Table:
     seen += [("rule", rule) for rule in fact.rules]
     found = findings_of(verdicts, None, "firewall")
     title = f"ufw is {'active' if fact.active else 'NOT active'} with {count(len(fact.rules), 'rule')}"
-    state = state_of(found)
-    return Table(("what", "seen"), tuple(seen), f"{title}{f': {state}' if state else ''}", note=reason_of(found)).all
+    return Table(("what", "seen"), tuple(seen), titled(title, found), note=reason_of(found)).all
 
 
 def ports(facts: Facts, parameters: Parameters, verdicts: Verdicts | None = None) -> Table:
@@ -53,14 +52,14 @@ def ports(facts: Facts, parameters: Parameters, verdicts: Verdicts | None = None
     expected = set(parameters.firewall.allowed_tcp_ports)
     rows: list[tuple[Cell, ...]] = []
     for port in sorted(expected | listens.keys() | published.keys() | reached.keys() | allowed.keys()):
-        found = findings_of(verdicts, str(port), "firewall") + findings_of(verdicts, f"port {port}", "firewall")
+        found = findings_of(verdicts, str(port), "firewall")
         tried = reached.get(port)
         rows.append(
             (
                 state_of(found),
                 port,
                 port in expected,
-                "" if facts.get("packet_filter") is None else allowed.get(port, "no"),
+                allowed.get(port, "no"),
                 listens.get(port, "nobody"),
                 published.get(port, "no"),
                 "not tried" if tried is None else "open" if tried.open else f"closed: {tried.reason}",

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from runbook.tables.shown import count, shown
 from runbook.tables.table import Cell, Table, size
-from runbook.tables.verdicts import findings_of, reason_of, state_of
+from runbook.tables.verdicts import findings_of, reason_of, state_of, titled
 
 if TYPE_CHECKING:
     from runbook.facts import Facts
-    from runbook.facts.inventory import PathStat, Variables
+    from runbook.facts.inventory import Packages, PathStat, Variables
     from runbook.verdict import Verdicts
 
 
@@ -39,12 +39,21 @@ def variables(fact: Variables, _facts: Facts, verdicts: Verdicts | None) -> Tabl
     """Return the names of variables that the compose file uses or the environment file sets: what lacks stands first."""
     rows: list[tuple[Cell, ...]] = []
     for name in sorted({*fact.used, *fact.set, *fact.empty}):
-        found = findings_of(verdicts, name, "inventory")
         given = "set" if name in fact.set else "empty" if name in fact.empty else "lacking"
-        rows.append((state_of(found), name, given, name in fact.used, name in fact.with_default, reason_of(found)))
-    rows.sort(key=lambda row: ({"lacking": 0, "empty": 1, "set": 2}[str(row[2])], not row[3]))
-    columns = ("state", "variable", "in the environment file", "used by the compose file", "has a default", "finding")
+        rows.append((name, given, name in fact.used, name in fact.with_default))
+    rows.sort(key=lambda row: ({"lacking": 0, "empty": 1, "set": 2}[str(row[1])], not row[2]))
+    columns = ("variable", "in the environment file", "used by the compose file", "has a default")
+    found = findings_of(verdicts, None, "inventory.env", "inventory.env-empty")
     lacking = ", ".join(fact.lacking) or "none"
-    return Table.of(
-        columns, rows, title=f"{count(len(fact.used), 'variable')} used by the compose file; lacking: {lacking}"
-    )
+    title = f"{count(len(fact.used), 'variable')} used by the compose file; lacking: {lacking}"
+    return Table(columns, tuple(rows), titled(title, found), reason_of(found))
+
+
+@shown("packages")
+def packages(fact: Packages, _facts: Facts, verdicts: Verdicts | None) -> Table:
+    """Return the packages that would be upgraded, those for security first."""
+    found = findings_of(verdicts, None, "inventory.packages")
+    rows = [(name, fact.installed.get(name, "not installed"), name in fact.security) for name in fact.upgradable]
+    rows.sort(key=lambda row: (not row[2], row[0]))
+    title = f"{fact.system}: {len(fact.upgradable)} of {count(len(fact.installed), 'package')} could be upgraded"
+    return Table(("package", "installed", "for security"), tuple(rows), titled(title, found), reason_of(found))

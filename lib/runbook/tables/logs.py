@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from runbook.tables.shown import count, period, shown
 from runbook.tables.table import Cell, Table
-from runbook.tables.verdicts import findings_of, state_of
+from runbook.tables.verdicts import findings_of, titled
 
 if TYPE_CHECKING:
     from runbook.facts import Facts
@@ -46,18 +46,16 @@ def services(fact: Logs, _facts: Facts, _verdicts: Verdicts | None) -> Table:
 def messages(fact: Logs, _facts: Facts, verdicts: Verdicts | None) -> Table:
     """Return the errors grouped by the shape of their message, the most frequent first."""
     shapes = fact.shapes([line for line in fact.errors if line.access is None])
-    state = state_of(findings_of(verdicts, None, "logs.errors"))
     title = f"{count(sum(item.count for item in shapes), 'error')} of {count(len(shapes), 'kind')} {period(fact.since)}"
-    return _shapes(shapes, f"{title}{f': {state}' if state else ''}", _unread(fact))
+    return _shapes(shapes, titled(title, findings_of(verdicts, None, "logs.errors")), _unread(fact))
 
 
 @shown("logs")
 def database_refusals(fact: Logs, _facts: Facts, verdicts: Verdicts | None) -> Table:
     """Return the lines that speak of the database not being reached, or refusing, grouped by shape."""
     shapes = fact.shapes(fact.connection_trouble)
-    state = state_of(findings_of(verdicts, None, "logs.database"))
     title = f"{count(len(fact.connection_trouble), 'line')} about the database not being reached {period(fact.since)}"
-    return _shapes(shapes, f"{title}{f': {state}' if state else ''}", "")
+    return _shapes(shapes, titled(title, findings_of(verdicts, None, "logs.connections")), "")
 
 
 @shown("logs")
@@ -66,11 +64,11 @@ def requests(fact: Logs, _facts: Facts, verdicts: Verdicts | None) -> Table:
     rows = [
         (number, status, path, upstream or "not named") for status, path, upstream, number in fact.failures_by_path()
     ]
-    state = state_of(findings_of(verdicts, None, "logs.requests", "logs.http", "logs.5xx"))
+    found = findings_of(verdicts, None, "logs.failed-requests")
     failed = sum(row[0] for row in rows)
     title = f"{count(failed, 'failed request')} of {len(fact.requests):,} {period(fact.since)}"
     note = "" if fact.requests else "No request was logged: nobody asked, or the access log is off."
-    return Table(("count", "status", "path", "upstream"), tuple(rows), f"{title}{f': {state}' if state else ''}", note)
+    return Table(("count", "status", "path", "upstream"), tuple(rows), titled(title, found), note)
 
 
 def _shapes(shapes: tuple[Shape, ...], title: str, note: str) -> Table:

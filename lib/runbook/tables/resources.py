@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from runbook.facts import Missing
 from runbook.tables.shown import count, shown
 from runbook.tables.table import Cell, Table, duration, size
-from runbook.tables.verdicts import findings_of, reason_of, state_of
+from runbook.tables.verdicts import findings_of, reason_of, state_of, titled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,8 +105,7 @@ def docker_disk(fact: tuple[DockerShare, ...], _facts: Facts, verdicts: Verdicts
     found = findings_of(verdicts, None, "resources.docker-disk")
     rows = [(item.kind, item.count, item.active, item.size_bytes / GIB, item.reclaimable_bytes / GIB) for item in fact]
     columns = ("kind", "number", "in use", "size GiB", "reclaimable GiB")
-    state = state_of(found)
-    title = f"What Docker keeps{f': {state}' if state else ''}"
+    title = titled("What Docker keeps", found)
     return Table(columns, tuple(rows), title, note=reason_of(found))
 
 

@@ -113,6 +113,12 @@ def reason_of(found: Iterable[Verdict]) -> str:
     return "; ".join(f"known exception, {row.known}" if row.known else row.reason for row in noteworthy)
 
 
+def titled(title: str, found: Iterable[Verdict]) -> str:
+    """Given a table's title and the verdicts about it as a whole, return the title with the worst state behind it."""
+    state = state_of(found)
+    return f"{title}: {state}" if state else title
+
+
 def notebook_link(name: str, *, depth: int = 1) -> Link | str:
     """Given a notebook's name ("04-health/quick"), return a link to it, or its name marked as planned when it is not there."""
     if (project_root() / "notebooks" / f"{name}.ipynb").is_file():
