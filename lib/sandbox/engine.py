@@ -25,7 +25,8 @@ def answers() -> bool:
     if shutil.which("docker") is None:
         return False
     try:
-        return docker("info", "--format={{.ServerVersion}}", check=False, timeout_s=30).ok
+        # `docker info --format` succeeds without an engine in some versions
+        return docker("version", "--format={{.Server.Version}}", check=False, timeout_s=30).ok
     except EngineError:
         return False
 
@@ -45,6 +46,8 @@ def ensure(progress: Progress) -> None:
     if not shutil.which("dockerd") or not shutil.which("docker") or not shutil.which("iptables"):
         with progress.step("installing a Docker engine"):
             _install()
+        if answers():  # some packages start it
+            return
     with progress.step("starting the Docker engine"):
         _start()
 

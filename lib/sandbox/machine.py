@@ -5,8 +5,7 @@ A certificate authority of its own, an index of its own or a proxy: taken from w
 
 import os
 import ssl
-import subprocess
-import sys
+from collections.abc import Mapping
 from configparser import ConfigParser
 from io import StringIO
 from pathlib import Path
@@ -32,17 +31,20 @@ def ca_bundle() -> str:
     return ""
 
 
-def _pip_settings() -> dict[str, str]:
-    """Return pip's effective settings of this machine, by name without the section."""
-    listed = subprocess.run(
-        [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False
-    )
-    if listed.returncode != 0:
-        listed = subprocess.run(["pip", "config", "list"], capture_output=True, text=True, check=False)
-    settings = {}
-    for line in listed.stdout.splitlines():
-        name, _, value = line.partition("=")
-        settings[name.rpartition(".")[2]] = value.strip("'\"").replace("\\n", " ")
+def pip_settings(environment: Mapping[str, str], home: Path) -> dict[str, str]:
+    """Return pip's settings of this machine, from its files and then the environment, as pip itself reads them.
+
+    pip is not asked: where uv made the environment there is none.
+    """
+    places = ["/etc/xdg/pip/pip.conf", "/etc/pip.conf", home / ".pip/pip.conf", home / ".config/pip/pip.conf"]
+    files = ConfigParser(interpolation=None)
+    files.read([*places, environment.get("PIP_CONFIG_FILE") or os.devnull])
+    settings = dict(files["global"]) if files.has_section("global") else {}
+    settings |= {
+        name.removeprefix("PIP_").lower().replace("_", "-"): value
+        for name, value in environment.items()
+        if name.startswith("PIP_") and value
+    }
     return settings
 
 
@@ -72,7 +74,7 @@ def build_files() -> dict[str, bytes]:
     bundle = ca_bundle()
     return {
         "machine/ca.crt": bundle.encode(),
-        "machine/pip.conf": pip_config(_pip_settings(), with_ca=bool(bundle)).encode(),
+        "machine/pip.conf": pip_config(pip_settings(os.environ, Path.home()), with_ca=bool(bundle)).encode(),
     }
 
 

@@ -249,6 +249,18 @@ def test_pip_settings_that_a_container_can_use_are_handed_on():
     assert not {"find-links", "constraints"} & set(read)
 
 
+def test_pip_settings_come_from_files_and_the_environment_wins(tmp_path: Path):
+    (tmp_path / ".config/pip").mkdir(parents=True)
+    (tmp_path / ".config/pip/pip.conf").write_text(
+        "[global]\nindex-url = https://file.example/simple\nretries = 9\nextra-index-url =\n  https://a.example\n  https://b.example\n"
+    )
+    environment = {"PIP_INDEX_URL": "https://environment.example/simple", "PIP_CONFIG_FILE": ""}
+    settings = machine.pip_settings(environment, tmp_path)
+    assert settings["index-url"] == "https://environment.example/simple"
+    assert settings["extra-index-url"].split() == ["https://a.example", "https://b.example"]
+    assert settings["retries"] == "9"
+
+
 def test_without_an_authority_of_its_own_pip_uses_its_list():
     assert "cert" not in machine.pip_config({}, with_ca=False)
 
