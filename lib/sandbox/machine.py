@@ -36,9 +36,14 @@ def pip_settings(environment: Mapping[str, str], home: Path) -> dict[str, str]:
 
     pip is not asked: where uv made the environment there is none.
     """
-    places = ["/etc/xdg/pip/pip.conf", "/etc/pip.conf", home / ".pip/pip.conf", home / ".config/pip/pip.conf"]
+    places = [
+        Path("/etc/xdg/pip/pip.conf"),
+        Path("/etc/pip.conf"),
+        home / ".pip/pip.conf",
+        home / ".config/pip/pip.conf",
+    ]
     files = ConfigParser(interpolation=None)
-    files.read([*places, environment.get("PIP_CONFIG_FILE") or os.devnull])
+    files.read([*places, Path(environment.get("PIP_CONFIG_FILE") or os.devnull)])
     settings = dict(files["global"]) if files.has_section("global") else {}
     settings |= {
         name.removeprefix("PIP_").lower().replace("_", "-"): value
