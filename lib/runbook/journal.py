@@ -252,53 +252,69 @@ class Journal:
         with self._lock:
             if self.closed:
                 self._continue()
-            fallback = fallback_folder() / f"{self.run_id}.jsonl"
-            if self.path != fallback and fallback.exists():  # the other process of this run had to move it
-                self.path, self.head = fallback, None
             try:
                 line = self._append(kind, clean)
             except OSError as error:
-                if error.errno not in NO_ROOM or self.path == fallback:
+                if error.errno not in NO_ROOM or self.path == self.fallback:
                     raise RecordError(
                         f"the journal {self.path} cannot be written: {error.strerror}",
                         remedy="free space, then run again",
                     ) from None
-                self._move(fallback, error.strerror or str(error))
+                self._move(error.strerror or str(error))
                 line = self._append(kind, clean)
             if kind == "run.end":
                 self.closed = True
                 self.release()
             return line
 
+    @property
+    def fallback(self) -> Path:
+        """Where this journal goes on when outputs/ cannot be written."""
+        return fallback_folder() / f"{self.run_id}.jsonl"
+
     def _append(self, kind: str, data: dict[str, Any]) -> dict[str, Any]:
-        descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        fields = {"time": utc_now(), "kind": kind, "data": data}
+        with self._locked() as descriptor:
             head = self.head if os.fstat(descriptor).st_size == self.size else None
-            line = append_line(descriptor, head, {"time": utc_now(), "kind": kind, "data": data})
+            line = append_line(descriptor, head, fields)
             self.head, self.size = (line["seq"], line["hash"]), os.fstat(descriptor).st_size
-        finally:
-            os.close(descriptor)
         return line
 
-    def _move(self, fallback: Path, reason: str) -> None:
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[int]:
+        """Open and lock the journal; where another process of this run has moved it, the one it was moved to."""
+        while True:
+            descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                if self.path == self.fallback or not self.fallback.exists():
+                    yield descriptor
+                    return
+                self.path, self.head, self.size = self.fallback, None, -1
+            finally:
+                os.close(descriptor)
+
+    def _move(self, reason: str) -> None:
         """Take the whole lines to the fallback folder and go on there."""
+        was, place = self.path, self.fallback
         try:
-            fallback.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            kept = self.path.read_bytes() if self.path.exists() else b""
-            whole = kept[: kept.rfind(b"\n") + 1]
-            descriptor = os.open(fallback, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(whole)
-                file.flush()
-                os.fsync(file.fileno())
+            place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with self._locked() as descriptor:
+                if self.path == place:  # the other process was faster
+                    return
+                kept = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
+                part = place.with_suffix(f".{os.getpid()}")
+                with part.open("wb") as file:
+                    file.write(kept[: kept.rfind(b"\n") + 1])
+                    file.flush()
+                    os.fsync(file.fileno())
+                part.replace(place)
         except OSError as error:
             raise RecordError(
-                f"{self.path} cannot be written ({reason}), nor can {fallback} ({error.strerror})",
+                f"{was} cannot be written ({reason}), nor can {place} ({error.strerror})",
                 remedy="free space, then run again",
             ) from None
-        was, self.path, self.head, self.size = self.path, fallback, None, -1
-        self.moved = f"{self.outputs} cannot be written ({reason}); the journal goes on in {fallback}"
+        self.moved = f"{self.outputs} cannot be written ({reason}); the journal goes on in {place}"
         self._append("journal.moved", {"from": str(was), "reason": reason, "outputs": str(self.outputs.resolve())})
 
     def _continue(self) -> None:
