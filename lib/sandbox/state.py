@@ -99,7 +99,12 @@ class About:
     rows: int
     disk: str | None
     created: str
-    """When it was created, as ISO 8601 in UTC."""
+    """When it was created, as ISO 8601 in UTC; empty while it is being made."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether making it came to its end."""
+        return bool(self.created)
 
 
 def write_private(path: Path, text: str) -> None:
@@ -116,7 +121,7 @@ def write_about(sandbox: Sandbox, about: About) -> None:
 
 
 def read_about(sandbox: Sandbox) -> About | None:
-    """Return what the sandbox was made from, or None where no complete state is kept."""
+    """Return what the sandbox was made from, or None where nothing readable is kept."""
     try:
         return About(**json.loads((sandbox.folder / "sandbox.json").read_text()))
     except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sandbox import lifecycle
+from sandbox.errors import SandboxError
 from sandbox.state import Sandbox
 
 if TYPE_CHECKING:
@@ -253,7 +254,7 @@ def test_up_brings_back_a_server_that_was_killed(other: Sandbox):
 
 
 def test_up_refuses_to_turn_a_server_into_another_size(other: Sandbox):
-    with pytest.raises(lifecycle.SandboxError, match=f"{OTHER_ROWS} rows"):
+    with pytest.raises(SandboxError, match=f"{OTHER_ROWS} rows"):
         lifecycle.up(OTHER, rows=5)
     assert int(inside(other, ROWS)) == OTHER_ROWS
 

@@ -1,0 +1,113 @@
+"""How a sandbox comes to be: a golden state is chosen or made, copied, given an identity and waited for."""
+
+import datetime as dt
+from typing import Any
+
+from sandbox import docker as docker_
+from sandbox import golden, host, identity, images, prune, state
+from sandbox import ports as ports_
+from sandbox.docker import docker, inspect
+from sandbox.errors import NotReadyError, NotUpError
+from sandbox.inside import execute, fetch
+from sandbox.progress import Progress
+from sandbox.state import About, Sandbox
+
+READY_WITHIN_S = 90
+
+
+def golden_of_this_tree(progress: Progress) -> golden.Golden:
+    """Return the golden state of the tree as it is now, making it where it is missing or old."""
+    with state.locked("build"):
+        tree = images.Tree.read()
+        chosen = golden.Golden.of(tree)
+        if not chosen.exists or chosen.is_stale:
+            golden.make(chosen, tree, progress)
+            prune.old_states(chosen, tree)
+        return chosen
+
+
+def golden_of(about: About) -> golden.Golden | None:
+    """Return the golden state a sandbox was made from, by what its image says of its seed."""
+    found = inspect("image", f"{images.PREFIX}/golden:{about.golden}")
+    seed = (found or {}).get("Config", {}).get("Labels", {}).get(golden.SEED_LABEL)
+    return golden.Golden(about.golden, seed) if seed else None
+
+
+def create(sandbox: Sandbox, chosen: golden.Golden, rows: int, disk: str | None, progress: Progress) -> None:
+    """Replace whatever there is of the sandbox by a fresh copy of a golden state, and wait until it is ready."""
+    with progress.step(f"starting {sandbox.name}"):
+        remove_parts(sandbox)
+        state.write_about(sandbox, About(sandbox.name, chosen.hash, rows, disk, created=""))
+        with state.locked("ports"):  # until they are in use: whoever chooses next must see them taken
+            ports = state.read_ports(sandbox) or {}
+            if not ports or not all(ports_.is_free(port) for port in ports.values()):
+                ports = ports_.choose(taken=_ports_of_others(sandbox))
+            identity.create(sandbox, ports)
+            state.write_ports(sandbox, ports)
+            host.create(
+                sandbox.container,
+                chosen.image,
+                hostname=sandbox.hostname,
+                docker_volume=sandbox.volume,
+                seed=chosen.seed_volume,
+                ports=ports,
+                disk=(sandbox.disk_volume, disk) if disk else None,
+                label="sandbox",
+            )
+            with identity.for_server(sandbox) as folder:
+                host.lay_in_identity(sandbox.container, folder)
+            docker("start", sandbox.container)
+        _settle(sandbox)
+        if rows != golden.ROWS:
+            progress.say(f"filling the big table to {rows} rows")
+            _fill(sandbox, rows)
+        # a backup and a look at renewals as of now: on a copied server they would be as old as the golden state
+        execute(sandbox.name, ["systemctl", "start", "pazpaz-backup.service"], check=True)
+        execute(sandbox.name, ["systemctl", "start", "--no-block", "certbot.service"], check=True)
+        fetch(sandbox, "/etc/practice/synthetic_password", "synthetic_password")
+        fetch(sandbox, "/usr/local/share/ca-certificates/practice-acme.crt", "ca.crt")
+    created = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+    state.write_about(sandbox, About(sandbox.name, chosen.hash, rows, disk, created))
+
+
+def start(sandbox: Sandbox, found: dict[str, Any], progress: Progress) -> None:
+    if found["State"]["Running"]:
+        if found["State"].get("Paused"):
+            docker("unpause", sandbox.container)
+        return
+    with progress.step(f"starting {sandbox.name}, which was stopped"):
+        docker("start", sandbox.container)
+        _settle(sandbox)
+
+
+def _settle(sandbox: Sandbox) -> None:
+    """Wait until the stack answers.
+
+    Raises:
+        NotReadyError: it did not in time; the text says what is lacking.
+    """
+    try:
+        done = execute(sandbox.name, ["practice-ready", str(READY_WITHIN_S)], timeout_s=READY_WITHIN_S + 30)
+    except NotUpError:
+        said = docker("logs", "--tail=10", sandbox.container, check=False)
+        raise NotReadyError(f"{sandbox.name} stopped while it started:\n{said.stdout}{said.stderr}") from None
+    if not done.ok:
+        raise NotReadyError(
+            f"{sandbox.name} runs but was not ready within {READY_WITHIN_S} s:\n{done.stdout.strip()}\n{done.stderr.strip()}\n"
+            f"Look at it: sandbox ssh {sandbox.name}; begin anew: sandbox reset {sandbox.name}"
+        )
+
+
+def _fill(sandbox: Sandbox, rows: int) -> None:
+    script = 'docker exec -i pazpaz-api python -m pazpaz.seed --rows "$1" < /etc/practice/synthetic_password'
+    execute(sandbox.name, ["sh", "-ec", script, "fill", str(rows)], check=True, timeout_s=1800)
+
+
+def remove_parts(sandbox: Sandbox) -> None:
+    docker_.remove("container", [sandbox.container])
+    docker_.remove("volume", [sandbox.volume, sandbox.disk_volume])
+
+
+def _ports_of_others(sandbox: Sandbox) -> set[int]:
+    others = (Sandbox.named(name) for name in state.known() if name != sandbox.name)
+    return {port for other in others for port in (state.read_ports(other) or {}).values()}
