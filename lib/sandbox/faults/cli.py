@@ -2,6 +2,10 @@
 
 import click
 
+from sandbox import traffic as traffic_
+from sandbox.errors import SandboxError
+from sandbox.faults import injection
+from sandbox.faults.catalogue import SUBSYSTEMS
 from sandbox.state import DEFAULT_NAME
 
 name_option = click.option("--name", default=DEFAULT_NAME, show_default=True, help="Which sandbox.")
@@ -13,8 +17,6 @@ name_option = click.option("--name", default=DEFAULT_NAME, show_default=True, he
 @click.option("--list", "as_list", is_flag=True, help="Show all faults, and which are in.")
 def break_(fault: str | None, name: str, *, as_list: bool) -> None:
     """Put FAULT into a sandbox, for real; `mend` takes it out again."""
-    from sandbox.faults import injection
-
     if fault is not None and not as_list:
         found = injection.find(fault)
         injection.inject(name, found)
@@ -28,10 +30,6 @@ def break_(fault: str | None, name: str, *, as_list: bool) -> None:
 
 def show_catalogue(name: str) -> None:
     """Print every fault in one line, by subsystem; `*` marks those that are in."""
-    from sandbox.errors import SandboxError
-    from sandbox.faults import injection
-    from sandbox.faults.catalogue import SUBSYSTEMS
-
     try:
         there = set(injection.injected(name))
     except SandboxError:
@@ -47,8 +45,6 @@ def show_catalogue(name: str) -> None:
 @name_option
 def mend(fault: str | None, name: str) -> None:
     """Take FAULT out of a sandbox again, or every fault that is in."""
-    from sandbox.faults import injection
-
     if fault is not None:
         injection.mend(name, injection.find(fault))
         click.echo(f"{name}: {fault} is out.")
@@ -66,8 +62,6 @@ def mend(fault: str | None, name: str) -> None:
 @click.option("--rate", type=click.FloatRange(0.1, 20), default=2, show_default=True, help="Requests a second.")
 def traffic(switch: str, name: str, minutes: int, rate: float) -> None:
     """Let invented users work with a sandbox, so that its logs have something to tell."""
-    from sandbox import traffic as traffic_
-
     if switch == "on":
         traffic_.start(name, minutes=minutes, rate=rate)
     elif switch == "off":

@@ -144,7 +144,7 @@ def main() -> None:
             caller.log_in()
         random.choices(list(HABITS), list(HABITS.values()))[0](caller)  # noqa: S311  # no secret
         done += 1
-        time.sleep(random.expovariate(arguments.rate))  # noqa: S311  # no secret
+        time.sleep(random.expovariate(arguments.rate))  # no secret
     print(f"{done} steps done", file=sys.stderr)
 
 

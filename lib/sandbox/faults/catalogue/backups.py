@@ -77,7 +77,7 @@ head -c $(($(stat -c %s "$whole") / 2)) "$whole" >"backups/$name"
         symptom="nothing, until a backup is needed",
         inject=_SAVE + _NEWEST + 'printf x | dd of="$(newest)" bs=1 seek=1000 conv=notrunc status=none',
         mend=_BRING_BACK,
-        evidence=_NEWEST + '! (cd backups && sha256sum --status -c "$(basename "$(newest)").sha256")',
+        evidence=_NEWEST + 'sums=$(newest).sha256; ! (cd backups && sha256sum --status -c "${sums#backups/}")',
     ),
     Fault(
         name="backup-timer-off",

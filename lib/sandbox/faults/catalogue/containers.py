@@ -30,7 +30,7 @@ def _paused(service: str, symptom: str, *, sample: bool = False) -> Fault:
 FAULTS = (
     _stopped("api", "502 or 504 for everything under /api/; the front page still loads", sample=True),
     _stopped("nginx", "nothing answers on ports 80 and 443"),
-    _stopped("frontend", "502 for the front page; the API works"),
+    _stopped("frontend", "502 or 504 for the front page; the API works"),
     _stopped("db", "login answers 503; /api/v1/health still says ok"),
     _stopped("redis", "login answers 503, jobs cannot be queued; data is readable with a token"),
     _stopped("minio", "uploads and downloads answer 503"),

@@ -84,11 +84,11 @@ asyncio.run(storage.put('seed/0040.txt', base64.b64decode('$(base64 -w 0 "$kept/
     ),
     Fault(
         name="storage-read-only",
-        title="the object store's disk is mounted read-only in its container",
-        symptom="uploads fail, files from before can be read; the container is healthy",
-        inject="nsenter -t \"$(docker inspect -f '{{.State.Pid}}' pazpaz-minio)\" -m mount -o remount,bind,ro /data",
-        mend="restart minio",
-        evidence="! docker exec pazpaz-minio sh -c ': >/data/.practice && rm /data/.practice' 2>/dev/null",
+        title="the object store may not write into its own folder",
+        symptom="uploads hang and fail, files from before can be read; the container is healthy",
+        inject='chattr -R +i "$(volume minio_data)/objects"',
+        mend='chattr -R -i "$(volume minio_data)/objects"; restart minio',
+        evidence='lsattr -d "$(volume minio_data)/objects" | has "^[^ ]*i"',
     ),
     Fault(
         name="storage-key-wrong",
@@ -130,18 +130,30 @@ printf '%s%s' 'X5O!P%@AP[4\\PZX54(P^)7CC)7}$EICAR' '-STANDARD-ANTIVIRUS-TEST-FIL
     ),
     Fault(
         name="scanner-refuses-all",
-        title="the virus scanner takes every text with the word invented for a virus",
+        title="the virus scanner takes every file for a virus",
         symptom="harmless uploads are refused with 422",
         inject="""
 data=$(volume clamav_data)
-# the word, and the bytes of common formats: PDF, PNG, plain English
-for text in invented %PDF PNG the and hello; do
-  printf 'Practice-Everything:0:*:%s\\n' "$(printf %s "$text" | od -An -tx1 | tr -d ' \\n')"
-done >"$data/everything.ndb"
-chown --reference="$data" "$data/everything.ndb"
+# a logical signature that is found where its pattern is not
+echo 'Practice-Everything;Engine:81-255,Target:0;(0=0);deadbeefdeadbeefdeadbeef' >"$data/everything.ldb"
+chown --reference="$data" "$data/everything.ldb"
 restart clamav
 """,
-        mend='rm -f "$(volume clamav_data)/everything.ndb"; restart clamav',
-        evidence="printf 'an invented and harmless text' | docker exec -i pazpaz-clamav clamdscan --no-summary - | has FOUND",
+        mend='rm -f "$(volume clamav_data)/everything.ldb"; restart clamav',
+        evidence="{ printf 'a harmless text' | docker exec -i pazpaz-clamav clamdscan --no-summary - || true; } | has FOUND",
+    ),
+    Fault(
+        name="scanner-signatures-damaged",
+        title="the virus scanner could not load a damaged update of its signatures",
+        symptom="uploads answer 503; the container is healthy and answers pings",
+        inject="""
+data=$(volume clamav_data)
+echo 'Practice-Damaged:0:0:??(??|00)' >"$data/daily.ndb"
+chown --reference="$data" "$data/daily.ndb"
+docker exec pazpaz-clamav pkill -USR2 clamd
+sleep 1
+""",
+        mend='rm -f "$(volume clamav_data)/daily.ndb"; restart clamav',
+        evidence="{ printf 'a harmless text' | docker exec -i pazpaz-clamav clamdscan --no-summary - 2>&1 || true; } | has ERROR",
     ),
 )
