@@ -126,14 +126,18 @@ class Run:
         depth = self.notebook.name.count("/")
         return tables.next_steps(verdict, depth=depth)
 
-    def trend(self, facts: Facts, pattern: str) -> dict[str, list[tuple[dt.datetime, float]]]:
-        """Return the numbers of earlier records of this target whose path fits `pattern`, oldest first, now as the last.
+    def trend(self, facts: Facts, *patterns: str) -> dict[str, list[tuple[dt.datetime, float]]]:
+        """Return the numbers of earlier records of this target whose path fits one of `patterns`, oldest first, now as the last.
 
         A path is what `./runbook records trend` takes: "filesystems./.used_percent"; `*` stands for anything.
         """
         from runbook.index import Index, numbers  # noqa: PLC0415 (SQLite, only where a trend is drawn)
 
-        current = {path: value for path, value in numbers(facts.as_json()) if fnmatch.fnmatchcase(path, pattern)}
+        current = {
+            path: value
+            for path, value in numbers(facts.as_json())
+            if any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns)
+        }
         with Index(self.journal.outputs) as index:
             index.update()
             earlier = {path: index.trend(path, target=self.parameters.target) for path in current}

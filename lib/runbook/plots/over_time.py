@@ -75,9 +75,19 @@ def requests_over_time(facts: Facts) -> Picture:
     return _stacked(title, fact, dict(sorted(counts.items())), "requests", empty, styles=STATUS_STYLES)
 
 
-def trend(series: Mapping[str, Sequence[tuple[dt.datetime, float]]], label: str, limits: Pair | None = None) -> Picture:
-    """Given numbers over time by name, return their lines, the limits marked; the last point is now."""
-    long = {name: points for name, points in series.items() if len(points) >= FEWEST_FOR_TREND}
+def trend(
+    series: Mapping[str, Sequence[tuple[dt.datetime, float]]],
+    label: str,
+    limits: Pair | None = None,
+    *,
+    per: float = 1.0,
+) -> Picture:
+    """Given numbers over time by name, return their lines in units of `per`, the limits marked; the last point is now."""
+    long = {
+        name: [(moment, value / per) for moment, value in points]
+        for name, points in series.items()
+        if len(points) >= FEWEST_FOR_TREND
+    }
     title = f"Trend of {label}"
     if not long:
         return nothing(

@@ -30,7 +30,7 @@ def container_usage(facts: Facts, parameters: Parameters) -> Picture:
     fullest = items[0] if items else None
     seen = f"; {fullest.name} is nearest its memory limit ({fullest.memory_percent:.0f} %)" if fullest else ""
     picture = Picture(f"CPU and memory per container{seen}", height_inches=bars_height(len(items)))
-    left, right = picture.panels("CPU (% of one processor)", "memory (% of its own limit)")
+    left, right = picture.panels("CPU (% of one processor)", "memory (% of its limit, else of the host)")
     _share(left, names, [item.cpu_percent for item in items], parameters.limits.container_cpu_percent)
     texts = [f"{item.memory_percent:.0f} %  ({item.memory_bytes / MIB:.0f} MiB)" for item in items]
     _share(right, names, [item.memory_percent for item in items], parameters.limits.container_memory_percent, texts)

@@ -104,7 +104,7 @@ def table_sizes(fact: Database, facts: Facts, verdicts: Verdicts | None) -> Tabl
                 state_of(judged),
                 row["name"],
                 *sizes,
-                row["estimated_rows"],
+                _rounded(row["estimated_rows"]),
                 percent,
                 _cleaned(row, facts.at),
                 reason_of(judged),
@@ -161,6 +161,15 @@ def _plain(path: str) -> str:
     """
     words = [word for word in path.removeprefix("database.answers.").split(".") if not word.isdigit()]
     return f"{words[-2]}, {words[-1].removesuffix('_bytes')}"
+
+
+def _rounded(number: int) -> int:
+    """Return an estimate with as many digits as it is worth: two.
+
+    >>> _rounded(100_234), _rounded(41)
+    (100000, 41)
+    """
+    return int(float(f"{number:.1e}"))
 
 
 def _waits(row: Mapping[str, Any]) -> str:

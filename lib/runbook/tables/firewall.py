@@ -57,7 +57,7 @@ def ports(facts: Facts, parameters: Parameters, verdicts: Verdicts | None = None
         rows.append(
             (
                 state_of(found),
-                port,
+                str(port),
                 port in expected,
                 allowed.get(port, "no"),
                 listens.get(port, "nobody"),

@@ -18,12 +18,15 @@ if TYPE_CHECKING:
 
 MIB = 1024**2
 GIB = 1024**3
+UNLIMITED = 0.99  # Docker reports the host's memory as the limit of a container without one
 
 
 @shown("usage")
-def usage(fact: tuple[Usage, ...], _facts: Facts, verdicts: Verdicts | None) -> Table:
-    """Return what each container uses now, beside its own memory limit."""
-    rows = []
+def usage(fact: tuple[Usage, ...], facts: Facts, verdicts: Verdicts | None) -> Table:
+    """Return what each container uses now, beside its own memory limit (without one, in percent of the host's memory)."""
+    machine: Machine | Missing = facts.get("machine")
+    memory = float("inf") if isinstance(machine, Missing) else machine.memory_bytes
+    rows: list[tuple[Cell, ...]] = []
     for item in fact:
         found = findings_of(verdicts, item.name, "resources")
         rows.append(
@@ -33,7 +36,7 @@ def usage(fact: tuple[Usage, ...], _facts: Facts, verdicts: Verdicts | None) -> 
                 item.cpu_percent,
                 item.memory_percent,
                 item.memory_bytes / MIB,
-                item.memory_limit_bytes / MIB,
+                item.memory_limit_bytes / MIB if item.memory_limit_bytes < UNLIMITED * memory else "none",
                 (item.network_in_bytes + item.network_out_bytes) / MIB,
                 (item.block_read_bytes + item.block_written_bytes) / MIB,
                 item.processes,

@@ -30,7 +30,8 @@ def verdict_table(verdicts: Verdicts) -> Table:
         rows += [
             (State.OK, room, count(number, "check"), "passed", None, None) for room, number in sorted(rooms.items())
         ]
-    return Table.of(columns, rows, title=verdicts.sentence)
+    table = Table.of(columns, rows, title=verdicts.sentence)
+    return table.all if len(noteworthy) <= SHOWN_ROWS else table
 
 
 def _row(row: Verdict) -> tuple[Cell, ...]:
@@ -107,16 +108,16 @@ def state_of(found: Iterable[Verdict]) -> State | None:
     return worst(states) if states else None
 
 
-def reason_of(found: Iterable[Verdict]) -> str:
-    """Given the verdicts of one subject, return the reasons of what is not plainly OK, in one line."""
-    noteworthy = [row for row in found if row.state is not State.OK or row.known]
+def reason_of(found: Iterable[Verdict], *, known: bool = True) -> str:
+    """Given the verdicts of one subject, return the reasons of what is not OK (and of what is `known`) in one line."""
+    noteworthy = [row for row in found if row.state is not State.OK or (known and row.known)]
     return "; ".join(f"known exception, {row.known}" if row.known else row.reason for row in noteworthy)
 
 
 def titled(title: str, found: Iterable[Verdict]) -> str:
     """Given a table's title and the verdicts about it as a whole, return the title with the worst state behind it."""
     state = state_of(found)
-    return f"{title}: {state}" if state else title
+    return f"{title} ({state})" if state else title
 
 
 def notebook_link(name: str, *, depth: int = 1) -> Link | str:
