@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(400)]
 
-LAUNCHER = str(parameters.project_root() / "runbook")
 # fault -> notebook that must say so, the check that finds it, the worst state it may be taken for
 SAID_BY = [
     ("api-stopped", "04-health/quick", "services.state", State.CRITICAL),
@@ -39,16 +37,6 @@ SAID_BY = [
     ("firewall-off", "01-access/ssh-and-sudo", "firewall.state", State.CRITICAL),
     ("unknown-container", "02-services/status", "services.extra", State.WARNING),
 ]
-
-
-def run_notebook(name: str, outputs: Path) -> tuple[int, dict[str, Any]]:
-    """Run a notebook as an operator would; return the exit code and what its record says."""
-    argv = [LAUNCHER, "run", name, "--target", "sandbox", "--no-html", "--outputs", str(outputs)]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
-    records = sorted(outputs.glob("*.ipynb"))
-    assert records, done.stdout + done.stderr
-    about: dict[str, Any] = json.loads(records[-1].read_text())["metadata"]["runbook"]
-    return done.returncode, about
 
 
 @pytest.fixture

@@ -1,0 +1,73 @@
+"""Parameters of notebooks that try to be code: they stay values, on the way to the server and on it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from cli import runbook
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conftest import Host
+
+pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(600)]
+MARK = "/var/tmp/pwned-by-parameter"  # noqa: S108 (a place that anybody could write to is the point)
+HOSTILE = [
+    f"; touch {MARK}",
+    f"$(touch {MARK})",
+    f"`touch {MARK}`",
+    f"api\ntouch {MARK}",
+    f"' ; touch {MARK} ; '",
+    f'" ; touch {MARK} ; "',
+    f"| touch {MARK}",
+    "--help",
+    "a b  c",
+    "☃ ünïcode",
+    "x" * 9_000,
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter"),
+    [("02-services/logs", "service"), ("02-services/logs", "since"), ("06-database/query", "sql")],
+)
+def test_hostile_values_never_become_code(host: Host, tmp_path: Path, name: str, parameter: str) -> None:
+    for value in HOSTILE:
+        done = runbook("run", name, "--target", "sandbox", "--no-html", "-p", parameter, value, outputs=tmp_path)
+        said = done.stdout + done.stderr
+        assert "Traceback" not in said
+        assert done.returncode in {0, 1, 2, 3, 4, 5}
+    assert host.sh(f"ls {MARK} 2>/dev/null || echo absent").strip() == "absent"
+    assert host.sh(f"docker exec pazpaz-db ls {MARK} 2>/dev/null || echo absent").strip() == "absent"
+
+
+def test_a_parameter_of_100_kb_is_refused_at_once(host: Host, tmp_path: Path) -> None:
+    assert host
+    done = runbook("run", "02-services/logs", "--target", "sandbox", "-p", "service", "x" * 100_000, outputs=tmp_path)
+    assert done.returncode == 4
+    assert "characters long" in done.stdout + done.stderr
+    assert len(done.stdout + done.stderr) < 2000
+
+
+def test_sql_cannot_write_and_cannot_leave_its_session(host: Host, tmp_path: Path) -> None:
+    before = host.sh("docker exec pazpaz-db psql -U pazpaz -d pazpaz -tAc 'select count(*) from clients'").strip()
+    for sql in (
+        "delete from clients",
+        "select 1; delete from clients",
+        "set transaction read write; delete from clients",
+        "begin; set session characteristics as transaction read write; commit; delete from clients",
+        r"\! touch " + MARK,
+        "select 1 \\; drop table clients",
+        f"copy (select 1) to program 'touch {MARK}'",
+        "select pg_terminate_backend(pid) from pg_stat_activity",
+        "select lo_import('/etc/passwd')",
+    ):
+        done = runbook(
+            "run", "06-database/query", "--target", "sandbox", "--no-html", "-p", "sql", sql, outputs=tmp_path
+        )
+        assert "Traceback" not in done.stdout + done.stderr
+    after = host.sh("docker exec pazpaz-db psql -U pazpaz -d pazpaz -tAc 'select count(*) from clients'").strip()
+    assert after == before
+    assert host.sh(f"docker exec pazpaz-db ls {MARK} 2>/dev/null || echo absent").strip() == "absent"
