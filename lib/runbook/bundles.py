@@ -36,7 +36,7 @@ class Bundle:
 # What known exceptions of services.health rest on: the page served, the job done.
 FROM_OUTSIDE = Bundle(("web.web", "synthetic.synthetic"), ("web.web", "synthetic.synthetic"))
 CONTAINERS = Bundle(
-    ("services.containers",), ("services.state", "services.health", "services.restarts", "services.extra")
+    ("services.containers",), ("services.state", "services.health", "services.restarts", "services.unexpected")
 )
 HOST = Bundle(
     ("resources.filesystems", "resources.machine", "resources.clock", "units.units"),

@@ -151,6 +151,17 @@ def read_through(facts: Facts, parameters: Parameters) -> list[Verdict]:
 def _verified(item: BackupClass, looked: Sequence[ReadThrough]) -> Verdict:
     newest = looked[0]
     good = next((one for one in looked if one.good), None)
+    if newest.read is None and newest.said:
+        return Verdict(
+            State.UNKNOWN,
+            "backup.verified",
+            item.name,
+            f"no evidence: {newest.said}",
+            value="not read",
+            limit="read",
+            evidence=newest.path,
+            next=COVERAGE,
+        )
     if newest.read is None and newest.good:
         return Verdict(
             State.WARNING,

@@ -161,7 +161,7 @@ def restarts(facts: Facts, parameters: Parameters) -> list[Verdict]:
     return verdicts
 
 
-def extra(facts: Facts, parameters: Parameters) -> list[Verdict]:
+def unexpected(facts: Facts, parameters: Parameters) -> list[Verdict]:
     """No container is there that nobody expects."""
     found = facts.get("containers")
     if isinstance(found, Missing):

@@ -40,6 +40,12 @@ sort -rn | head -n "$most" | cut -f2- | while IFS= read -r file; do
 done
 exit 0"""
 RECORD_FIELDS = 5
+READER_AWAY = (
+    "Error response from daemon",
+    "Cannot connect to the Docker daemon",
+    "Error: No such container",
+    "error during connect",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +62,11 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class ReadThrough:
-    """What came of reading a copy to its end. `read` is None where no tool knows the format."""
+    """What came of reading a copy to its end.
+
+    `read` is None where it was not read: `said` holds why, or nothing where
+    no tool knows the format.
+    """
 
     path: str
     sha256: str
@@ -141,7 +151,7 @@ def parse_read_through(results: Mapping[str, Result], parameters: Parameters) ->
                 path=path,
                 sha256=digest,
                 checksum_matches=None if kept == "none" else kept == digest,
-                read=None if code == "unread" else code == "0",
+                read=None if code == "unread" or said.startswith(READER_AWAY) else code == "0",
                 said=said,
             )
             for path, digest, kept, code, said in records

@@ -328,7 +328,7 @@ def parse_compose(results: Mapping[str, Result], _parameters: Parameters) -> Com
             or "is not a docker command" in result.stderr
             or "daemon" in lines[-1]
         ):
-            raise ParseError("docker compose", lines[-1] if lines else "")
+            raise ParseError("docker compose", lines[0] if lines else "")
         return ComposeFile(False, lines[-1][:300], {}, unset)
     would: dict[str, str] = {}
     for name, doing in DRY_RUN.findall(result.stderr + result.stdout):
