@@ -68,7 +68,7 @@ def finalise(journal: Journal, state: str = "", reason: str = "") -> Finished:
 
 def end_run(journal: Journal, state: str = "", reason: str = "") -> None:
     """Write the run's end to its journal. `state` given by who stopped the run wins over what the cells show."""
-    events = read(journal.path).events
+    events = read(journal.place).events
     runs = outcome.cell_runs(outcome.source_of(events), events)
     seen, why = outcome.state_of(runs)
     journal.event(

@@ -183,7 +183,6 @@ class Journal:
     outputs: Path
     header: dict[str, Any] = field(default_factory=dict)
     closed: bool = False
-    moved: str = ""
     head: tuple[int, str] | None = None
     size: int = -1
     alive: int = -1
@@ -272,6 +271,11 @@ class Journal:
         """Where this journal goes on when outputs/ cannot be written."""
         return fallback_folder() / f"{self.run_id}.jsonl"
 
+    @property
+    def place(self) -> Path:
+        """Where the journal is now (another process of this run may have had to move it)."""
+        return self.fallback if self.fallback.exists() else self.path
+
     def _append(self, kind: str, data: dict[str, Any]) -> dict[str, Any]:
         fields = {"time": utc_now(), "kind": kind, "data": data}
         with self._locked() as descriptor:
@@ -314,7 +318,6 @@ class Journal:
                 f"{was} cannot be written ({reason}), nor can {place} ({error.strerror})",
                 remedy="free space, then run again",
             ) from None
-        self.moved = f"{self.outputs} cannot be written ({reason}); the journal goes on in {place}"
         self._append("journal.moved", {"from": str(was), "reason": reason, "outputs": str(self.outputs.resolve())})
 
     def _continue(self) -> None:

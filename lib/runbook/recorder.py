@@ -110,7 +110,7 @@ class Recorder:
     def _is_last(self) -> bool:
         from runbook import journal, outcome  # noqa: PLC0415 (needed once a run)
 
-        events = journal.read(self.journal.path).events
+        events = journal.read(self.journal.place).events
         return all(run.status != outcome.NOT_REACHED for run in outcome.cell_runs(outcome.source_of(events), events))
 
     def _watch(self, session: Any) -> None:
@@ -191,7 +191,7 @@ def install(journal: Journal, *, running_cell: bool = True) -> Recorder | None:
         _installed.begin_running_cell()
     else:
         _installed.journal = journal
-    if journal.header.get("notebook"):
+    if journal.header.get("notebook") and not os.environ.get(RUN_ID_VARIABLE):  # the runner has done so
         _note_source(journal)
     return _installed
 
@@ -201,7 +201,7 @@ def _note_source(journal: Journal) -> None:
     from runbook.journal import read  # noqa: PLC0415 (needed once a run)
     from runbook.notebook import find  # noqa: PLC0415 (as above)
 
-    if any(event.kind == "source" for event in read(journal.path).events):
+    if any(event.kind == "source" for event in read(journal.place).events):
         return
     with contextlib.suppress(
         NotebookError

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from runbook import archive, notebook, parameters
 from runbook.errors import ParametersError, RunbookError
 from runbook.journal import Journal
+from runbook.outcome import without_outputs
 from runbook.progress import Progress
 from runbook.stopper import Stopper
 
@@ -71,11 +72,12 @@ def run(
         "cell_timeout_seconds": cell_timeout,
     }
     journal = Journal.begin(outputs, header)
+    journal.event("source", notebook=without_outputs(found.content))
     stopper = Stopper(journal, shown, cell_timeout=cell_timeout)
     with stopper.signals():
         state, reason = _execute(found, values, stopper)
-        if journal.moved:
-            shown.note(journal.moved)
+        if journal.place == journal.fallback:
+            shown.note(f"{outputs} cannot be written; the journal goes on in {journal.fallback}")
         return archive.finalise(journal, stopper.state or state, stopper.reason or reason)
 
 
