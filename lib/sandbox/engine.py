@@ -22,13 +22,20 @@ Then try again. `docker info` must answer."""
 
 def answers() -> bool:
     """Whether an engine answers now."""
-    if shutil.which("docker") is None:
-        return False
     try:
-        # `docker info --format` succeeds without an engine in some versions
-        return docker("version", "--format={{.Server.Version}}", check=False, timeout_s=30).ok
+        return bool(version())
     except EngineError:
         return False
+
+
+def version() -> str:
+    """Return the engine's version, such as `26.1.5+dfsg1`.
+
+    Raises:
+        EngineError: no engine answers.
+    """
+    # not `docker info`: with --format it succeeds without an engine in some versions
+    return docker("version", "--format={{.Server.Version}}", timeout_s=30).stdout.strip()
 
 
 def ensure(progress: Progress) -> None:

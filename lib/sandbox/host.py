@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from sandbox import engine
 from sandbox import ports as ports_
 from sandbox.docker import LABEL, docker
 
@@ -13,16 +14,18 @@ DISK = "/srv/practice/disk"
 IDENTITY = "/etc/practice/identity"
 
 # As powerful as --privileged, and to be treated as root on this machine. --privileged itself is refused where the
-# engine runs without CAP_SYS_RESOURCE, as inside some virtual machines; practice-init does the rest of what it does.
+# engine runs with fewer capabilities than there are, as inside some virtual machines; practice-init does the rest of
+# what it does. Cgroup v1 and v2 are both provided for; v2 has not been tried.
 _RIGHTS = (
     "--cap-add=ALL",
-    "--cap-drop=SYS_RESOURCE",
     "--security-opt=seccomp=unconfined",
     "--security-opt=apparmor=unconfined",
     "--security-opt=systempaths=unconfined",
     "--device-cgroup-rule=a *:* rwm",
     "--cgroupns=private",
 )
+FIRST_WITH_AVAILABLE = 23
+"""First major version of the engine that checks which capabilities are available."""
 _SYSTEMD = (
     "--tmpfs=/run",
     "--tmpfs=/run/lock",
@@ -71,11 +74,22 @@ def create(
         f"--label={LABEL}={label}",
         "--add-host=pazpaz.test:127.0.0.1",
         *_RIGHTS,
+        *capabilities_dropped(engine.version()),
         *_SYSTEMD,
         *mounts,
         *(ports_.publish_options(dict(ports)) if ports else []),
         image,
     )
+
+
+def capabilities_dropped(engine_version: str) -> list[str]:
+    """Given the outer engine's version, return options that keep ALL to what it can give.
+
+    Engines before 23 take ALL for every capability that they know, and fail at one that they lack themselves; the one
+    seen lacking is dropped. Later ones take it for those that they have, and refuse to drop one that they lack.
+    """
+    major = engine_version.partition(".")[0]
+    return ["--cap-drop=SYS_RESOURCE"] if major.isdigit() and int(major) < FIRST_WITH_AVAILABLE else []
 
 
 def lay_in_identity(container: str, folder: Path) -> None:

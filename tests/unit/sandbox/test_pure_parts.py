@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 from ruamel.yaml import YAML
 
-from sandbox import base, context, engine, golden, identity, images, machine, ports, state
+from sandbox import base, context, engine, golden, host, identity, images, machine, ports, state
 from sandbox.errors import BadNameError
 from sandbox.state import Sandbox
 
@@ -278,6 +278,20 @@ def test_the_machine_s_authorities_come_from_where_pip_looks(tmp_path: Path, mon
 def test_a_pid_file_is_stale_unless_its_process_runs(tmp_path: Path, contents: str, *, stale: bool):
     (tmp_path / "d.pid").write_text(contents)
     assert engine.is_stale(tmp_path / "d.pid", "python") is stale
+
+
+@pytest.mark.parametrize(
+    ("version", "dropped"),
+    [
+        ("20.10.24+dfsg1", ["--cap-drop=SYS_RESOURCE"]),
+        ("19.03.8", ["--cap-drop=SYS_RESOURCE"]),
+        ("23.0.0", []),
+        ("26.1.5+dfsg1", []),
+        ("dev", []),
+    ],
+)
+def test_only_engines_that_need_it_drop_a_capability(version: str, dropped: list[str]):
+    assert host.capabilities_dropped(version) == dropped
 
 
 def test_a_pid_file_of_another_program_is_stale(tmp_path: Path):
