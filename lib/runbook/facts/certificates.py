@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from runbook.commands import Command
+from runbook.commands import TIMED_OUT_EXIT_CODE, Command
 from runbook.errors import ParseError
 from runbook.facts import Fact
 from runbook.facts.units import Unit, parse_show, show
@@ -125,6 +125,8 @@ def _read(result: Result | None) -> tuple[list[x509.Certificate], str]:
     if not blocks:
         told = [line for line in (result.stderr + "\n" + result.stdout).splitlines() if line.strip()]
         reason = next((line for line in told if "error" in line.lower() or "No such" in line), told[-1] if told else "")
+        if result.exit_code == TIMED_OUT_EXIT_CODE:
+            reason = "no answer in time"
         return [], reason.strip()[:200] or f"there is no certificate in it ({result.meaning})"
     try:
         return [x509.load_pem_x509_certificate(block.encode()) for block in blocks], ""
