@@ -25,6 +25,7 @@ SHOWN_ROWS = 10
 NARROWEST = 10
 GAP = 2
 NOTHING = "-"
+FINDING = "finding"
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")  # could steer a terminal or turn the text round
 
 
@@ -81,11 +82,19 @@ class Table:
 
     @classmethod
     def of(cls, columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, title: str = "", note: str = "") -> Table:
-        """Given rows in any order, return a table; where the first column is a state, worst first, else as given."""
-        kept = tuple(tuple(row) for row in rows)
-        if columns and columns[0] == "state":
-            kept = tuple(sorted(kept, key=lambda row: -row[0].rank if isinstance(row[0], State) else 1))
-        return cls(tuple(columns), kept, title, note)
+        """Given rows in any order, return a table; where the first column is a state, worst first, else as given.
+
+        A column `finding` in which nothing stands is left out: it would only push the others together.
+        """
+        kept = [tuple(row) for row in rows]
+        names = list(columns)
+        if FINDING in names and not any(row[names.index(FINDING)] for row in kept):
+            place = names.index(FINDING)
+            names.pop(place)
+            kept = [row[:place] + row[place + 1 :] for row in kept]
+        if names[:1] == ["state"]:
+            kept.sort(key=lambda row: -row[0].rank if isinstance(row[0], State) else 1)
+        return cls(tuple(names), tuple(kept), title, note)
 
     @property
     def all(self) -> Table:

@@ -115,6 +115,13 @@ def test_frame_keeps_every_row_and_the_states_as_words():
     assert frame["restarts"].sum() == 20_004
 
 
+def test_a_column_of_findings_without_any_is_left_out():
+    assert Table.of(("state", "disk", "finding"), [(State.OK, "/", "")]).columns == ("state", "disk")
+    found = Table.of(("state", "disk", "finding"), [(State.OK, "/", ""), (State.WARNING, "/var", "fills up")])
+    assert found.columns == ("state", "disk", "finding")
+    assert found.rows[0][2] == "fills up"
+
+
 def test_a_row_of_another_length_is_refused():
     with pytest.raises(ValueError, match="2 cells under 1 columns"):
         Table.of(("name",), [("a", "b")])
