@@ -26,7 +26,7 @@ cd /opt/pazpaz
   ls -d /run/reboot-required* 2>/dev/null
   ps -eo args= | grep -E '[p]ractice[-_](hog|wait|unknown|conflict|listener)|[s]leep 86417' | sed 's/^/process /'
   docker exec -i pazpaz-db psql -qtAX -U pazpaz -d pazpaz <<'SQL'
-select 'rows users ' || count(*) from users;
+select 'user ' || email || ' ' || active from users;
 select 'rows attachments ' || count(*) from attachments;
 select 'revision ' || version_num from alembic_version;
 select 'contents of clients ' || count(*) || ' ' || md5(string_agg(md5(c::text), '' order by id)) from clients c;
@@ -39,7 +39,7 @@ select 'sequence ' || sequencename || ' ' || max_value from pg_sequences;
 select 'session ' || application_name || ' ' || state from pg_stat_activity where application_name = 'practice';
 SQL
   docker exec pazpaz-db sh -c 'PGPASSWORD="$POSTGRES_PASSWORD" psql -qtAX "host=localhost sslmode=require user=pazpaz dbname=pazpaz" -c "select 1"' | sed 's/^/password works /'
-  docker exec pazpaz-redis sh -c 'REDISCLI_AUTH="$REDIS_PASSWORD" redis-cli config get maxmemory maxmemory-policy min-replicas-to-write' | paste -sd' ' | sed 's/^/redis /'
+  docker exec pazpaz-redis sh -c 'REDISCLI_AUTH="$REDIS_PASSWORD" redis-cli config get maxmemory maxmemory-policy min-replicas-to-write; REDISCLI_AUTH="$REDIS_PASSWORD" redis-cli keys login-failures:synthetic*' | paste -sd' ' | sed 's/^/redis /'
   docker exec -i pazpaz-api python3 - <<'PYTHON'
 from pazpaz.settings import load_settings
 from pazpaz.storage import Storage

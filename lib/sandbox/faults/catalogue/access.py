@@ -108,4 +108,20 @@ ssh-keygen -q -t ed25519 -N '' -C visitor -f "$kept/key" && cat "$kept/key.pub" 
         mend="systemctl stop practice-unknown 2>/dev/null || true",
         evidence="ss -Hltn 'sport = 4444' | has .",
     ),
+    Fault(
+        name="logins-blocked",
+        title="too many failed logins have locked the synthetic account out",
+        symptom="the synthetic user cannot log in (429), everybody else can",
+        inject="redis set login-failures:synthetic@pazpaz.test 99 ex 86400 >/dev/null",
+        mend="redis del login-failures:synthetic@pazpaz.test >/dev/null",
+        evidence='[ "$(redis get login-failures:synthetic@pazpaz.test)" = 99 ]',
+    ),
+    Fault(
+        name="accounts-disabled",
+        title="every account of the application is switched off",
+        symptom="nobody can log in (401); health and readiness say ok",
+        inject="sql -c 'update users set active = false'",
+        mend="sql -c 'update users set active = true'",
+        evidence='[ "$(sql -c "select count(*) from users where active")" = 0 ]',
+    ),
 )

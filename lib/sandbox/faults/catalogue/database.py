@@ -4,6 +4,7 @@ from sandbox.faults.fault import Fault
 
 _SETTING = "sql -c \"alter system set {0}\" && sql -c 'select pg_reload_conf()' >/dev/null && sleep 0.5"
 _UNSET = "sql -c 'alter system reset {0}' && sql -c 'select pg_reload_conf()' >/dev/null && sleep 0.5"
+_REWRITE = "\nfor _ in 1 2; do sql -c 'update appointments set notes = notes'; done"
 _END_SESSIONS = """
 sql -c "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'practice'" >/dev/null || true
 docker exec pazpaz-db pkill -f "sleep 86417" || true
@@ -165,8 +166,7 @@ sql -c "alter table audit_log alter column id set maxvalue $last"
         name="table-bloated",
         title="autovacuum is off and most of the table appointments is dead rows",
         symptom="the database grows, queries get slower",
-        inject=_SETTING.format("autovacuum = off")
-        + "\nfor _ in 1 2; do sql -c 'update appointments set notes = notes'; done",
+        inject=_SETTING.format("autovacuum = off") + _REWRITE,
         mend=_UNSET.format("autovacuum") + "\nsql -c 'vacuum (full, analyze) appointments'",
         evidence="""[ "$(sql -c "select n_dead_tup > 50000 from pg_stat_user_tables where relname = 'appointments'")" = t ]""",
     ),

@@ -41,4 +41,29 @@ redis -n 0 del arq:queue:health-check >/dev/null
         mend="docker exec -u 0 pazpaz-arq-worker pkill -CONT -f pazpaz.worker",
         evidence="docker exec pazpaz-arq-worker ps -eo stat=,args= | grep '[p]azpaz.worker' | has ^T",
     ),
+    Fault(
+        name="jobs-backlog",
+        title="thousands of jobs wait in front of every new one",
+        symptom="jobs are done, hours later",
+        inject="""
+docker exec -u 0 pazpaz-arq-worker pkill -STOP -f pazpaz.worker
+docker exec -i pazpaz-api python3 - <<'PYTHON'
+import asyncio
+from pazpaz.jobs import open_queue
+from pazpaz.settings import load_settings
+async def fill():
+    queue = await open_queue(load_settings())
+    for number in range(2000):
+        await queue.enqueue_job("echo", number, _job_id=f"practice-{number}")
+asyncio.run(fill())
+PYTHON
+""",
+        mend="""
+docker exec pazpaz-redis sh -c 'export REDISCLI_AUTH="$REDIS_PASSWORD"
+for kind in job result retry in-progress; do redis-cli --scan --pattern "arq:$kind:practice-*" | xargs -r redis-cli del >/dev/null; done
+seq 0 1999 | sed "s/^/practice-/" | xargs redis-cli zrem arq:queue >/dev/null'
+docker exec -u 0 pazpaz-arq-worker pkill -CONT -f pazpaz.worker
+""",
+        evidence='[ "$(redis zcard arq:queue)" -gt 1000 ]',
+    ),
 )
