@@ -63,8 +63,15 @@ DETAILED = (
     + FILES
     + PEOPLE
     + Bundle(
-        ("resources.usage", "resources.docker_disk", "resources.kills", "resources.reboot"),
-        ("resources.usage", "resources.docker_disk", "resources.kills", "resources.reboot", "database.revision"),
+        ("resources.usage", "resources.processes", "resources.docker_disk", "resources.kills", "resources.reboot"),
+        (
+            "resources.usage",
+            "resources.processes",
+            "resources.docker_disk",
+            "resources.kills",
+            "resources.reboot",
+            "database.revision",
+        ),
     )
 )
 

@@ -231,6 +231,7 @@ class Limits(Model):
     swap_percent: Pair = Pair(warning=50, critical=90)
     load_per_cpu: Pair = Pair(warning=2, critical=5)
     container_cpu_percent: Pair = Pair(warning=80, critical=150)
+    process_cpu_percent: Pair = Pair(warning=90, critical=400)
     container_memory_percent: Pair = Pair(warning=80, critical=95)
     container_restarts: Pair = Pair(warning=1, critical=5)
     docker_reclaimable_gigabytes: Pair = Pair(warning=10, critical=40)

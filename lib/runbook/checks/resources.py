@@ -232,3 +232,25 @@ def docker_disk(facts: Facts, parameters: Parameters) -> list[Verdict]:
             next_notebook=DISK,
         )
     ]
+
+
+def processes(facts: Facts, parameters: Parameters) -> list[Verdict]:
+    """No process takes a whole processor for itself."""
+    found = facts.get("processes")
+    if isinstance(found, Missing):
+        return [unknown("resources.process-cpu", "processes", found, next_notebook=USAGE)]
+    if not found:
+        return []
+    busiest = found[0]
+    return [
+        against(
+            "resources.process-cpu",
+            "busiest process",
+            busiest.cpu_percent,
+            parameters.limits.process_cpu_percent,
+            unit="%",
+            what="processor use",
+            next_notebook=USAGE,
+            evidence=f"pid {busiest.pid} {busiest.command} of {busiest.user}",
+        )
+    ]

@@ -254,7 +254,7 @@ def drift(facts: Facts, _parameters: Parameters) -> list[Verdict]:
             "services.drift",
             container.service,
             ok="made from the files as they are now",
-            bad="the compose file or its environment changed since it was made; restart does not re-read them, recreate does"
+            bad="Compose would recreate it: the file or its environment changed since it was made, and restart does not re-read them"
             if container.name in compose.would
             else "the compose file does not know this service",
             state=State.WARNING,

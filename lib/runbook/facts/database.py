@@ -116,7 +116,7 @@ def psql(parameters: Parameters, *words: str, stdin: str, timeout: float | None 
     """Return a psql command in the database's container: read-only session, bounded statements, no terminal."""
     settings = parameters.database
     seconds = settings.statement_timeout_seconds
-    options = f"-c default_transaction_read_only=on -c statement_timeout={round(seconds * 1000)} -c lock_timeout={round(seconds * 500)}"
+    options = f"-c default_transaction_read_only=on -c statement_timeout={round(seconds * 1000)} -c lock_timeout={round(seconds * 200)}"
     return Command(
         ("docker", "exec", "--interactive", "--env", f"PGOPTIONS={options}", "--env", "PGCONNECT_TIMEOUT=5", "--env", "PGAPPNAME=runbook",
          parameters.stack.container(settings.service), "psql", "--no-psqlrc", "--quiet", "--no-align", "--tuples-only",
