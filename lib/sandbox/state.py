@@ -117,6 +117,8 @@ def write_private(path: Path, text: str) -> None:
 
 
 def write_about(sandbox: Sandbox, about: About) -> None:
+    """Write sandbox.json, the first file of a sandbox's folder."""
+    sandbox.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     write_private(sandbox.folder / "sandbox.json", json.dumps(asdict(about), indent=2) + "\n")
 
 
