@@ -55,7 +55,7 @@ def main(wanted: list[str]) -> None:
             draws_trend = "earlier" in json.dumps(found.content)
             for _ in range(WARM_UP_RUNS if draws_trend else 1):
                 refresh(found.path)
-        print(f"{found.name}: outputs refreshed")  # noqa: T201 (a command-line program prints)
+        print(f"{found.name}: outputs refreshed")
 
 
 if __name__ == "__main__":
