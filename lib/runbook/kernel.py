@@ -13,14 +13,26 @@ import sys
 import threading
 from pathlib import Path
 
-PRELOADED = ("runbook.run", "runbook.tables", "pandas", "matplotlib.figure", "matplotlib.backends.backend_agg")
+from runbook.errors import RunbookError
+
+PRELOADED = ("runbook.run", "runbook.tables")
+# slow, and not needed by every notebook: imported early only where a cell names them
+WHERE_NAMED = {
+    "plots": ("matplotlib.figure", "matplotlib.backends.backend_agg", "runbook.plots"),
+    "pandas": ("pandas",),
+}
 
 
-def preload() -> None:
-    """Import what nearly every notebook needs, while the runner is still getting ready."""
-    for name in PRELOADED:
+def preload(notebook: str, code: str) -> None:
+    """Given the notebook's name and its code, import what it will need while the runner is still getting ready."""
+    named = [name for word, names in WHERE_NAMED.items() if word in code for name in names]
+    for name in (*PRELOADED, *named):
         with contextlib.suppress(ImportError):  # the cell that needs it says so, with its own traceback
             importlib.import_module(name)
+    with contextlib.suppress(RunbookError, ImportError):  # as above
+        bundles = importlib.import_module("runbook.bundles")
+        bundles.facts(notebook, {})
+        bundles.checks(notebook)
 
 
 def main(connection_file: str) -> None:
@@ -28,13 +40,16 @@ def main(connection_file: str) -> None:
     from ipykernel.kernelapp import IPKernelApp  # noqa: PLC0415 (what this process waits for; all before it is quick)
 
     from runbook import recorder  # noqa: PLC0415 (as above)
-    from runbook.journal import OUTPUTS_VARIABLE, RUN_ID_VARIABLE, Journal  # noqa: PLC0415 (as above)
+    from runbook.journal import OUTPUTS_VARIABLE, RUN_ID_VARIABLE, Journal, read  # noqa: PLC0415 (as above)
+    from runbook.outcome import is_code, source_of, text_of  # noqa: PLC0415 (as above)
 
     app = IPKernelApp.instance()
     app.initialize(["-f", connection_file, "--HistoryManager.hist_file=:memory:"])  # type: ignore[no-untyped-call]  # ipykernel has no types here
     journal = Journal.join(Path(os.environ[OUTPUTS_VARIABLE]), os.environ[RUN_ID_VARIABLE])
     recorder.install(journal, running_cell=False)
-    threading.Thread(target=preload, name="preload", daemon=True).start()
+    code = "\n".join(text_of(cell) for cell in source_of(read(journal.place).events)["cells"] if is_code(cell))
+    needs = (str(journal.header.get("notebook")), code)
+    threading.Thread(target=preload, args=needs, name="preload", daemon=True).start()
     app.start()  # type: ignore[no-untyped-call]  # as above
 
 
