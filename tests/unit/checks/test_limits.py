@@ -88,7 +88,7 @@ def test_clock(seconds_off: float, state: State, given: Callable[..., Facts], pa
 
 def test_machine_without_swap_and_pressure(given: Callable[..., Facts], parameters: Parameters) -> None:
     """What a kernel does not tell is not judged, and what it tells is."""
-    machine = Machine(1000, 95.0, 0, 0.0, 1.0, 80.0, 1.0, 2, 100.0, {})
+    machine = Machine(1000, 95.0, 0, 0.0, 1.0, 200.0, 1.0, 2, 100.0, {})
     rows = {row.check: row.state for row in resources.machine(given(machine=machine), parameters)}
     assert rows == {"resources.memory": CRITICAL, "resources.load": CRITICAL}
 
