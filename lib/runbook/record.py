@@ -12,6 +12,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from runbook import outcome
+from runbook.links import anchor_cell
 from runbook.outcome import BEFORE, NOT_REACHED, OK, WHOLE, CellRun
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ def assemble(
     }
     metadata["runbook"] = notebook.get("metadata", {}).get("runbook", {}) | told | {"run_id": run_id}
     _name_cells(cells)
+    cells = [anchor_cell(cell, str(told["header"].get("notebook", ""))) for cell in cells]
     return {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
 
 

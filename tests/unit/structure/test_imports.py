@@ -22,7 +22,7 @@ ORDER = [
     ("checks",),
     ("actions", "bundles"),
     ("tables", "plots"),
-    ("record", "outcome", "archive", "recorder", "html", "screen"),
+    ("record", "links", "outcome", "archive", "recorder", "html", "screen"),
     ("run", "index", "report", "compare"),
     ("engine", "runner", "kernel", "progress", "show", "stopper", "doctor"),
     ("cli",),
