@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from cli import run_notebook
 
 from runbook import bundles, notebook, parameters
 from runbook.checks import exceptions
