@@ -101,18 +101,18 @@ def _change(path: str, was: Any, now: Any) -> Change | None:
 
 def _gathered(found: list[Change]) -> list[Change]:
     """Tell a thing that is new or gone as one change, not as one for each of its values."""
-    groups: dict[tuple[str, str, bool], list[Change]] = {}
+    groups: dict[tuple[str, bool], list[Change]] = {}
     for change in found:
         if change.was == "" or change.now == "":
             stem = change.what.rsplit(".", 1)[0]
-            groups.setdefault((change.topic, stem, change.was == ""), []).append(change)
+            groups.setdefault((stem, change.was == ""), []).append(change)
     told: list[Change] = [change for change in found if change.was != "" and change.now != ""]
-    for (topic, stem, new), members in groups.items():
+    for (stem, new), members in groups.items():
         if len(members) == 1:
             told += members
         else:
             text = "; ".join(f"{item.what.rsplit('.', 1)[1]} {item.now or item.was}" for item in members[:4])
-            told.append(Change(topic, stem, "" if new else text, text if new else ""))
+            told.append(Change(_topic(stem), stem, "" if new else text, text if new else ""))
     return told
 
 
