@@ -12,6 +12,7 @@ called and the notebook's last code cell has run, or when the kernel ends.
 from __future__ import annotations
 
 import atexit
+import base64
 import contextlib
 import os
 import sys
@@ -160,11 +161,17 @@ def nbformat_output(kind: str, content: dict[str, Any]) -> dict[str, Any]:
         return {"output_type": "error", **{key: content[key] for key in ("ename", "evalue", "traceback")}}
     if kind == "clear_output":
         return {"output_type": "clear_output", "wait": bool(content.get("wait"))}
-    output = {"output_type": kind, "data": content["data"], "metadata": content.get("metadata") or {}}
+    # a picture is bytes here and becomes base64 only on its way out of the kernel
+    data = {media_type: _text(value) for media_type, value in content["data"].items()}
+    output = {"output_type": kind, "data": data, "metadata": content.get("metadata") or {}}
     if kind == "execute_result":
         output["execution_count"] = content.get("execution_count")
     display_id = (content.get("transient") or {}).get("display_id")
     return output | ({"display_id": display_id} if display_id else {})
+
+
+def _text(value: Any) -> Any:
+    return base64.b64encode(value).decode("ascii") if isinstance(value, bytes) else value
 
 
 _installed: Recorder | None = None
