@@ -24,7 +24,7 @@ def bench(arguments: tuple[str, ...]) -> int:
         "-m",
         "bench",
         "--timeout=1800",
-        "tests/benchmarks",
+        "tests",
         *arguments,
     ]
     return subprocess.run(command, cwd=project_root(), check=False).returncode
