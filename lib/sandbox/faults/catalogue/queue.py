@@ -44,7 +44,7 @@ redis -n 0 del arq:queue:health-check >/dev/null
     Fault(
         name="jobs-backlog",
         title="thousands of jobs wait in front of every new one",
-        symptom="jobs are done, hours later",
+        symptom="jobs stay queued, and the queue is long",
         inject="""
 docker exec -u 0 pazpaz-arq-worker pkill -STOP -f pazpaz.worker
 docker exec -i pazpaz-api python3 - <<'PYTHON'
