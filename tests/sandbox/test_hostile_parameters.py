@@ -24,7 +24,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize(
     ("name", "parameter"),
-    [("02-services/logs", "service"), ("02-services/logs", "since"), ("06-database/query", "sql")],
+    [("02-services/logs", "service"), ("02-services/logs", "since"), ("06-database/query", "query")],
 )
 def test_hostile_values_never_become_code(host: Host, tmp_path: Path, name: str, parameter: str) -> None:
     for value in HOSTILE:
@@ -57,7 +57,7 @@ def test_sql_cannot_write_and_cannot_leave_its_session(host: Host, tmp_path: Pat
         "select lo_import('/etc/passwd')",
     ):
         done = runbook(
-            "run", "06-database/query", "--target", "sandbox", "--no-html", "-p", "sql", sql, outputs=tmp_path
+            "run", "06-database/query", "--target", "sandbox", "--no-html", "-p", "query", sql, outputs=tmp_path
         )
         assert "Traceback" not in done.stdout + done.stderr
     after = host.sh("docker exec pazpaz-db psql -U pazpaz -d pazpaz -tAc 'select count(*) from clients'").strip()
