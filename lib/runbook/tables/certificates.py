@@ -65,7 +65,7 @@ def served(fact: tuple[CertificateFact, ...], _facts: Facts, verdicts: Verdicts 
     ]
     columns = ("state", "certificate", "on disk", "served", "the same")
     same = sum(1 for row in rows if row[4])
-    return Table.of(columns, rows, title=f"{same} of {count(len(rows), 'served certificate')} are the ones on disk")
+    return Table.of(columns, rows, title=f"{same} of {len(rows)} served certificates are the ones on disk")
 
 
 @shown("renewal")
