@@ -6,12 +6,15 @@ import re
 import subprocess
 from collections import Counter
 from importlib.resources import files
+from typing import TYPE_CHECKING
 
 import pytest
 
 from sandbox.faults import injection
 from sandbox.faults.catalogue import FAULTS, SUBSYSTEMS
-from sandbox.faults.fault import Fault
+
+if TYPE_CHECKING:
+    from sandbox.faults.fault import Fault
 
 EVERY = [fault for faults in SUBSYSTEMS.values() for fault in faults]
 MUST_SHOW = {
@@ -62,7 +65,7 @@ def test_the_sample_holds_what_must_be_shown_and_stays_small() -> None:
 
 
 def test_a_mistyped_name_is_answered_with_the_nearest() -> None:
-    with pytest.raises(injection.UnknownFaultError, match="Did you mean .*db-paused"):
+    with pytest.raises(injection.UnknownFaultError, match=r"Did you mean .*db-paused"):
         injection.find("db-pause")
 
 
