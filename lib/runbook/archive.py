@@ -42,6 +42,13 @@ class Finished:
     reason: str
     exit_code: int
     verdict: str = ""
+    told: str = ""
+    """All that the error said, with its remedy, where a cell raised one."""
+
+    @property
+    def text(self) -> str:
+        """How it ended, with the rest of what the error said."""
+        return "\n".join([self.sentence, *self.told.strip().splitlines()[1:]])
 
     @property
     def sentence(self) -> str:
@@ -111,6 +118,14 @@ def write(outputs: Path, run_id: str) -> Finished:
         str(end.get("reason", "")),
         outcome.exit_code(events),
         str(verdict.get("sentence") or verdict.get("state") or ""),
+        next(
+            (
+                str(event.data.get("evalue"))
+                for event in reversed(events)
+                if event.kind == "cell.end" and not event.data.get("ok")
+            ),
+            "",
+        ),
     )
 
 

@@ -59,7 +59,7 @@ def run(
     progress = Progress(quiet=quiet)
     progress.title(f"{found.name} on {values.get('target', 'no target')}{_took_before(folder, found.name, values)}")
     done = runner.run(found, values, folder, progress, cell_timeout=cell_timeout)
-    click.echo(f"{done.sentence}\n  record  {done.path}")
+    click.echo(f"{done.text}\n  record  {done.path}")
     if not no_html:
         html = export_page(done.path, wait=wait_html)
         click.echo(f"  page    {html}" + ("" if wait_html else " (being written)"))
