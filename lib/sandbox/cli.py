@@ -126,7 +126,8 @@ def show(status: Status) -> None:
     """Print one sandbox in a few lines."""
     condition = status.state if status.is_current or not status.golden else f"{status.state} (made from an older tree)"
     click.echo(f"{status.name}: {condition}")
-    if status.state == "absent":
+    if status.state in {"absent", "unfinished"}:
+        click.echo(f"  start it: ./runbook sandbox up {status.name}")
         return
     click.echo("  ports on 127.0.0.1: " + ", ".join(f"{purpose} {port}" for purpose, port in status.ports.items()))
     size = f", {status.size_bytes / 1e6:.0f} MB of its own" if status.size_bytes else ""

@@ -14,7 +14,7 @@ class Status:
 
     name: str
     state: str
-    """`running`, `exited` and so on as docker says, or `absent`."""
+    """`running`, `exited` and so on as docker says; `absent`; `unfinished` where making it was cut short or goes on."""
     ports: dict[str, int]
     golden: str
     is_current: bool
@@ -46,9 +46,15 @@ def status(name: str = state.DEFAULT_NAME, *, size: bool = False) -> Status:
     found, about = inspect("container", sandbox.container), state.read_about(sandbox)
     created = about.created if about else ""
     age = dt.datetime.now(dt.UTC) - dt.datetime.fromisoformat(created) if created else dt.timedelta()
+    if found is None:
+        condition = "absent"
+    elif about is None or not about.is_whole:
+        condition = "unfinished"
+    else:
+        condition = str(found["State"]["Status"])
     return Status(
         name=name,
-        state=str(found["State"]["Status"]) if found else "absent",
+        state=condition,
         ports=state.read_ports(sandbox) or {},
         golden=about.golden if about else "",
         is_current=bool(about and about.golden == golden.of_this_tree().hash),
