@@ -163,9 +163,10 @@ class Run:
             for text in self.connection.follow(follow_command(self.parameters, service, seconds)):
                 # whole lines only: a secret that is cut in two would not be known
                 *whole, pending = (pending + text).split("\n")
-                sys.stdout.write(redactor.text("".join(f"{line}\n" for line in whole)))
+                shown = [tables.live_line(self.parameters, service, line) for line in whole if line.strip()]
+                sys.stdout.write(redactor.text("".join(f"{line}\n" for line in shown)))
                 sys.stdout.flush()
-                lines += len(whole)
+                lines += len(shown)
         except KeyboardInterrupt:
             ended = "it was stopped"
         self.journal.event("followed", service=service or "all", seconds=seconds, lines=lines, ended=ended)

@@ -390,7 +390,7 @@ def follow_command(parameters: Parameters, service: str, seconds: float) -> Comm
     docker = (
         ("docker", "logs", *asked, "--", *chosen.values())
         if len(chosen) == 1
-        else compose_argv(parameters, "logs", "--no-color", *asked)
+        else compose_argv(parameters, "logs", "--no-color", *asked, options=("--ansi", "never"))
     )
     return Command(
         ("timeout", "--signal=INT", f"{seconds:g}", *docker), timeout=seconds + 10,

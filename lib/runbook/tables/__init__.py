@@ -13,7 +13,7 @@ from runbook.tables.database import activity, growth, locks, query, slow_queries
 from runbook.tables.exceptions import exceptions
 from runbook.tables.firewall import firewall, ports
 from runbook.tables.inventory import locations, packages, variables
-from runbook.tables.logs import database_refusals, log_lines, messages, requests
+from runbook.tables.logs import database_refusals, live_line, log_lines, messages, requests
 from runbook.tables.logs import services as log_services
 from runbook.tables.resources import disks, docker_disk, host, usage
 from runbook.tables.services import compose, containers, images
@@ -47,6 +47,7 @@ __all__ = [
     "host",
     "images",
     "keys",
+    "live_line",
     "locations",
     "locks",
     "log_lines",

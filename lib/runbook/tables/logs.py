@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from runbook.facts.logs import parse_line
 from runbook.tables.shown import count, period, shown
-from runbook.tables.table import Cell, Table
+from runbook.tables.table import Cell, Table, text_of
 from runbook.tables.verdicts import findings_of, titled
 
 if TYPE_CHECKING:
     from runbook.facts import Facts
     from runbook.facts.logs import Logs, Shape
+    from runbook.parameters import Parameters
     from runbook.verdict import Verdicts
 
 LAST_LINES = 40
@@ -24,6 +26,20 @@ def log_lines(fact: Logs, _facts: Facts, _verdicts: Verdicts | None) -> Table:
     rows = [(f"{line.at:%H:%M:%S}", line.service, line.level, line.message[:LONGEST]) for line in fact.lines]
     title = f"{count(len(fact.lines), 'line')} {period(fact.since)}, {count(len(fact.errors), 'error')}; the last {min(len(rows), LAST_LINES)}"
     return Table(("time (UTC)", "service", "level", "message"), tuple(rows[-LAST_LINES:]), title, _unread(fact)).all
+
+
+def live_line(parameters: Parameters, service: str, text: str) -> str:
+    """Given a line as it comes while a log is followed, return it as the tables show it: time, service, level, message.
+
+    Compose writes the container's name before each line when it follows several.
+    """
+    services = {item.container: item.name for item in parameters.stack.services}
+    name, bar, rest = text.partition("| ")
+    several = bar and name.strip() in services
+    found = parse_line(services[name.strip()] if several else service, rest if several else text)
+    if found is None:
+        return text_of(text)
+    return f"{found.at:%H:%M:%S} {found.service:<11} {found.level:<8} {text_of(found.message)}"
 
 
 @shown("logs")

@@ -336,3 +336,15 @@ def test_contacts_say_when_nobody_is_named(parameters: Parameters):
     assert "Nobody is named" in repr(tables.contacts(bare))
     assert column(tables.contacts(parameters), "order") == [1, 2]
     assert "https://pazpaz.health" in column(tables.card(parameters), "here")
+
+
+@pytest.mark.parametrize(
+    ("service", "text", "shown"),
+    [
+        ("db", "2026-11-24T08:48:12.802Z 2026-11-24 08:48:12.802 UTC [22] pazpaz@pazpaz FATAL:  too many clients", "08:48:12 db          CRITICAL too many clients"),
+        ("", 'pazpaz-api  | 2026-11-24T08:48:15.4Z {"level": "INFO", "message": "GET / 200"}', "08:48:15 api         INFO     GET / 200"),
+        ("", "what is this \x1b[31m", "what is this \N{REPLACEMENT CHARACTER}[31m"),
+    ],
+)  # fmt: skip
+def test_a_followed_line_is_shown_as_in_the_tables(parameters: Parameters, service: str, text: str, shown: str):
+    assert tables.live_line(parameters, service, text) == shown
