@@ -64,7 +64,7 @@ class Chain:
     def lines(self) -> list[dict[str, Any]]:
         """Return all whole lines, without checking them."""
         found = []
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             for text in self.path.read_bytes().split(b"\n"):
                 with contextlib.suppress(ValueError):
                     found.append(orjson.loads(text))
@@ -113,7 +113,7 @@ class Chain:
         lines = self.lines()
         try:
             head = orjson.loads(self.head_path.read_bytes())
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return (
                 [
                     Problem(

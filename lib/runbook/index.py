@@ -192,7 +192,7 @@ def _clauses(wanted: Mapping[str, str | None]) -> tuple[str, list[str]]:
 
 
 def _files(outputs: Path) -> Iterator[tuple[str, tuple[int, int]]]:
-    with contextlib.suppress(FileNotFoundError), os.scandir(outputs) as found:
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(outputs) as found:
         for entry in found:
             if entry.name.endswith(".ipynb") and entry.is_file():
                 status = entry.stat()
