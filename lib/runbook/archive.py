@@ -93,7 +93,13 @@ def write(outputs: Path, run_id: str) -> Finished:
     if path is None:
         raise RecordError(f"there is no journal of the run {run_id}", remedy="see ./runbook records verify")
     reading = read(path)
-    notebook = record.assemble(outcome.source_of(reading.events), reading.events, reading.problems, run_id=run_id)
+    notebook = record.assemble(
+        outcome.source_of(reading.events),
+        reading.events,
+        reading.problems,
+        run_id=run_id,
+        base=_notebook_folder(outputs, reading.events),
+    )
     content = orjson.dumps(notebook, option=orjson.OPT_INDENT_2) + b"\n"
     target = outputs / f"{run_id}.ipynb"
     try:
@@ -127,6 +133,12 @@ def write(outputs: Path, run_id: str) -> Finished:
             "",
         ),
     )
+
+
+def _notebook_folder(outputs: Path, events: Sequence[Event]) -> str:
+    """Return the folder of the run's notebook as seen from outputs/."""
+    notebook = project_root() / "notebooks" / str(record.header_of(events).get("notebook", ""))
+    return Path(os.path.relpath(notebook.parent, outputs)).as_posix()
 
 
 def _bring_home(path: Path, outputs: Path, run_id: str) -> Path:

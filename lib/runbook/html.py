@@ -116,7 +116,7 @@ pre code { background: none; padding: 0; }
 .stderr, .error { background: #fff5f5; border-left: 3px solid #c62828; border-radius: 0; }
 table { border-collapse: collapse; margin: .6rem 0; font-size: 14px; }
 th, td { border: 1px solid var(--line); padding: .25rem .6rem; text-align: left; vertical-align: top; }
-th { background: var(--code); } td.number, th.number, td[align=right], th[align=right] { text-align: right; }
+th { background: var(--code); } th:empty { padding: 0; border: 0; } td.number, th.number, td[align=right], th[align=right] { text-align: right; }
 img { max-width: 100%; height: auto; }
 blockquote { margin: .5rem 0; padding: .1rem 1rem; border-left: 4px solid var(--line); color: var(--faint); }
 .cell { margin: .9rem 0; } .meta { color: var(--faint); font-size: 12.5px; margin: .2rem 0; }

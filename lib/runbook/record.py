@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import posixpath
+import re
 from typing import TYPE_CHECKING, Any
 
 from runbook import outcome
@@ -78,11 +80,12 @@ def facts_of(events: Sequence[Event]) -> dict[str, Any]:
 
 
 def assemble(
-    notebook: dict[str, Any], events: Sequence[Event], problems: Sequence[str] = (), *, run_id: str = ""
+    notebook: dict[str, Any], events: Sequence[Event], problems: Sequence[str] = (), *, run_id: str = "", base: str = ""
 ) -> dict[str, Any]:
     """Given the source notebook and the events of a run, return the record as nbformat 4.5 JSON.
 
-    `problems` are what the reader found wrong with the journal itself; the record shows them.
+    `problems` are what the reader found wrong with the journal itself; the record shows them. `base` is the notebook's
+    folder as seen from the record, so that links to other notebooks lead there from here.
     """
     runs = outcome.cell_runs(notebook, events)
     told = summary(events, runs, problems)
@@ -106,8 +109,34 @@ def assemble(
     }
     metadata["runbook"] = notebook.get("metadata", {}).get("runbook", {}) | told | {"run_id": run_id}
     _name_cells(cells)
+    if base:
+        for cell in cells:
+            _relink(cell, base)
     cells = [anchor_cell(cell, str(told["header"].get("notebook", ""))) for cell in cells]
     return {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
+
+
+RELATIVE = (
+    r"(?![a-z][a-z0-9+.-]*:|[/#])"  # neither an address with its scheme, nor an absolute path, nor a place on the page
+)
+MARKDOWN_LINK = re.compile(rf"(\]\()({RELATIVE}[^)\s]+)(\))")
+HTML_LINK = re.compile(rf'(<a\b[^>]*\bhref=")({RELATIVE}[^"]+)(")')
+
+
+def _relink(cell: dict[str, Any], base: str) -> None:
+    """Make relative links of a cell start from the record instead of from the notebook."""
+
+    def moved(match: re.Match[str]) -> str:
+        return match[1] + posixpath.normpath(posixpath.join(base, match[2])) + match[3]
+
+    if cell["cell_type"] == "markdown":
+        cell["source"] = MARKDOWN_LINK.sub(moved, cell["source"])
+    for output in cell.get("outputs", ()):
+        data = output.get("data", {})
+        for kind, link in (("text/html", HTML_LINK), ("text/markdown", MARKDOWN_LINK)):
+            if kind in data:
+                text = data[kind] if isinstance(data[kind], str) else "".join(data[kind])
+                output["data"] = data = data | {kind: link.sub(moved, text)}
 
 
 def _name_cells(cells: list[dict[str, Any]]) -> None:

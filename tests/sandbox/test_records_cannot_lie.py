@@ -377,3 +377,71 @@ def test_papermills_kernel_killed(root: Root):
     assert status["wait"] == "interrupted"
     assert "not reached" in status.values()
     root.verify()
+
+
+def run_all(client: Any, cells: list[dict[str, Any]]) -> None:
+    """Run all cells as JupyterLab does: each with its id, stopping at the first that fails."""
+    for cell in cells:
+        if cell["cell_type"] != "code":
+            continue
+        content = {
+            "code": cell["source"],
+            "silent": False,
+            "store_history": True,
+            "allow_stdin": True,
+            "stop_on_error": True,
+        }
+        message = client.session.msg(
+            "execute_request", content, metadata={"cellId": cell["id"], "deletedCells": [], "recordTiming": False}
+        )
+        client.shell_channel.send(message)
+        reply = client.get_shell_msg(timeout=PATIENCE_SECONDS)
+        assert reply["content"]["status"] == "ok", reply["content"]
+
+
+def test_run_all_in_jupyterlab_leaves_a_record_each_time(root: Root):
+    from jupyter_client.manager import KernelManager  # noqa: PLC0415 (slow to import)
+
+    root.go()
+    cells = json.loads((root.folder / "notebooks" / f"{NOTEBOOK}.ipynb").read_text())["cells"]
+    for cell in cells:
+        if cell["id"] == "parameters":
+            cell["source"] = cell["source"].replace('"sandbox"', json.dumps(root.target))
+    manager = KernelManager(kernel_name="python3")
+    manager.start_kernel(env=root.environment)
+    client = manager.client()
+    client.start_channels()
+    try:
+        client.wait_for_ready(timeout=PATIENCE_SECONDS)
+        for number in (1, 2):  # the kernel lives on between the two
+            run_all(client, cells)
+            wait_for(lambda wanted=number: len(list(root.outputs.glob("*.ipynb"))) == wanted, "the record")  # type: ignore[misc]  # bound now
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel()
+    assert len(list(root.outputs.glob("*.ipynb"))) == 2
+    for path in root.outputs.glob("*.ipynb"):
+        told = json.loads(path.read_text())["metadata"]["runbook"]
+        assert told["state"] == "whole"
+        assert {cell["status"] for cell in told["cells"]} <= {"ok", "ran before recording began"}
+    root.verify()
+
+
+def test_no_secret_is_in_anything_that_a_run_leaves(root: Root, host: Host):
+    root.go()
+    state = sandbox_home() / host.name
+    secrets = [(state / name).read_text().strip() for name in ("sudo_password", "synthetic_password")]
+    lines = host.sh("cat /opt/pazpaz/.env.production").splitlines()
+    settings = dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+    secrets += [
+        value.strip("'\"")
+        for name, value in settings.items()
+        if any(word in name for word in ("PASSWORD", "SECRET", "KEY"))
+    ]
+    secrets = [value for value in secrets if len(value) >= 8]
+    assert len(secrets) >= 4
+    done = root.call("run", NOTEBOOK, "--target", root.target, "--depth", "full", "--wait-html")
+    left = [path for path in root.folder.rglob("*") if path.is_file() and "params" not in path.parts]
+    assert {path.suffix for path in left} >= {".ipynb", ".html", ".jsonl", ".sqlite"}
+    texts = [done.stdout, done.stderr, *(path.read_bytes().decode("utf-8", "replace") for path in left)]
+    assert not [secret[:2] for secret in secrets for text in texts if secret in text]

@@ -133,3 +133,28 @@ def test_scrapbook_reads_the_scraps(tmp_path: Path):
     assert scraps["facts"].data == {"disk": {"used_percent": 40.5}, "none": None}
     assert scraps["run"].data["header"]["target"] == "sandbox"
     assert {name: scrap.data for name, scrap in scraps.items()} == record.scraps_of(made)
+
+
+def test_links_lead_from_the_record_to_the_notebooks():
+    source = {
+        **SOURCE,
+        "cells": [
+            {
+                "cell_type": "markdown",
+                "id": "m",
+                "metadata": {},
+                "source": "[a](quick.ipynb) [b](https://x.test/y) [c](#here)",
+            }
+        ],
+    }
+    html = '<a href="../08-x/y.ipynb">y</a><a href="https://x.test">x</a>'
+    shown = {"output_type": "display_data", "data": {"text/html": html}, "metadata": {}}
+    extra = journal(
+        ("cell.start", {"id": "z", "source": "z", "count": 1}), ("cell.output", {"id": "z", "output": shown})
+    )
+    made = record.assemble(source, extra, base="../notebooks/04-health")
+    cells = {cell["id"]: cell for cell in made["cells"]}
+    assert cells["m"]["source"] == "[a](../notebooks/04-health/quick.ipynb) [b](https://x.test/y) [c](#here)"
+    assert cells["z"]["outputs"][0]["data"]["text/html"] == (
+        '<a href="../notebooks/08-x/y.ipynb">y</a><a href="https://x.test">x</a>'
+    )
