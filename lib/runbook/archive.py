@@ -197,7 +197,6 @@ def finalise_orphans(outputs: Path) -> list[Finished]:
             done = _finish_orphan(outputs, run_id)
             if done is not None:
                 finished.append(done)
-                export_page(done.path, wait=False)
     return finished
 
 

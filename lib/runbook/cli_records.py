@@ -22,13 +22,14 @@ Filter = dict[str, str | None]
 @click.pass_context
 def records(context: click.Context, outputs: Path | None) -> None:
     """What runs have left. RECORD is a name, the beginning or end of one, or `last`."""
-    from runbook.archive import finalise_orphans, outputs_folder  # noqa: PLC0415 (--help does not need it)
+    from runbook.archive import export_page, finalise_orphans, outputs_folder  # noqa: PLC0415 (--help does not need it)
 
     folder = outputs or outputs_folder()
     if not folder.is_dir():
         raise RecordError(f"there is no folder {folder}", remedy="run a notebook first: ./runbook run 04-health/quick")
     context.obj = folder
     for orphan in finalise_orphans(folder):
+        export_page(orphan.path, wait=False)
         click.echo(
             f"finished for a run that had no end: {orphan.path.name} ({orphan.state}: {orphan.reason})", err=True
         )

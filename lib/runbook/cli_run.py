@@ -52,6 +52,7 @@ def run(
     found, values = runner.check(notebook, target, given)
     folder = outputs or outputs_folder()
     for orphan in finalise_orphans(folder):
+        export_page(orphan.path, wait=False)
         click.echo(
             f"an earlier run had no end and has its record now: {orphan.path} ({orphan.state}: {orphan.reason})",
             err=True,
