@@ -20,8 +20,15 @@ if TYPE_CHECKING:
 
 STAT_FIELDS = 7
 STAT = "%n\\0%F\\0%a\\0%U\\0%G\\0%s\\0%Y\\0"
-# prints names only: a value never leaves the server
-NAMES = r'/^[[:space:]]*(export[[:space:]]+)?[A-Za-z_][A-Za-z0-9_]*=/{n=$0;sub(/=.*/,"",n);gsub(/^[[:space:]]*(export[[:space:]]+)?/,"",n);v=$0;sub(/^[^=]*=/,"",v);print n, (v ~ /^["\x27]*[[:space:]]*$/ ? "empty" : "set")}'
+# prints names only: a value never leaves the server, nor does a later line of a quoted one that looks like `name=`
+NAMES = r"""quote != "" { if (index($0, quote)) quote = ""; next }
+/^[[:space:]]*(export[[:space:]]+)?[A-Za-z_][A-Za-z0-9_]*=/ {
+    name = $0; sub(/=.*/, "", name); sub(/^[[:space:]]*(export[[:space:]]+)?/, "", name)
+    value = $0; sub(/^[^=]*=[[:space:]]*/, "", value)
+    first = substr(value, 1, 1)
+    if ((first == "\"" || first == "\047") && !index(substr(value, 2), first)) quote = first
+    print name, (value ~ /^("[[:space:]]*"|\047[[:space:]]*\047)?[[:space:]]*(#.*)?$/ ? "empty" : "set")
+}"""
 
 
 @dataclass(frozen=True, slots=True)
