@@ -39,7 +39,9 @@ select 'sequence ' || sequencename || ' ' || max_value from pg_sequences;
 select 'session ' || application_name || ' ' || state from pg_stat_activity where application_name = 'practice';
 SQL
   docker exec pazpaz-db sh -c 'PGPASSWORD="$POSTGRES_PASSWORD" psql -qtAX "host=localhost sslmode=require user=pazpaz dbname=pazpaz" -c "select 1"' | sed 's/^/password works /'
-  docker exec pazpaz-redis sh -c 'REDISCLI_AUTH="$REDIS_PASSWORD" redis-cli config get maxmemory maxmemory-policy min-replicas-to-write; REDISCLI_AUTH="$REDIS_PASSWORD" redis-cli keys login-failures:synthetic*' | paste -sd' ' | sed 's/^/redis /'
+  docker exec pazpaz-redis sh -c 'export REDISCLI_AUTH="$REDIS_PASSWORD"
+    for name in maxmemory maxmemory-policy min-replicas-to-write; do redis-cli config get $name | paste -sd " "; done
+    redis-cli keys "login-failures:synthetic*"; redis-cli zcard arq:queue' | sed 's/^/redis /'
   docker exec -i pazpaz-api python3 - <<'PYTHON'
 from pazpaz.settings import load_settings
 from pazpaz.storage import Storage

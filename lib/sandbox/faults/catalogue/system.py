@@ -7,7 +7,7 @@ FAULTS = (
         name="docker-stopped",
         title="the Docker engine is stopped, and every container with it",
         symptom="nothing answers on ports 80 and 443",
-        inject="systemctl stop docker.socket docker.service",
+        inject="systemctl stop docker.socket; systemctl stop docker.service",
         mend="""
 systemctl start docker.socket docker.service
 revive db redis minio clamav
