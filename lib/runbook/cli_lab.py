@@ -26,7 +26,7 @@ def lab(port: int, *, no_browser: bool) -> None:
         sys.executable, "-P", "-c", "import sys; sys.modules['rfc3987_syntax'] = None; from jupyterlab.labapp import main; main()",
         "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", f"--ServerApp.root_dir={root}",
         "--LabApp.default_url=/lab/tree/notebooks", "--ServerApp.allow_remote_access=False",
-        *(["--no-browser"] if no_browser else []),
+        *(["--no-browser"] if no_browser else []), *(["--allow-root"] if os.geteuid() == 0 else []),
     ]  # fmt: skip
     click.echo(f"JupyterLab on http://127.0.0.1:{port}/ in {root}; the address with its token follows", err=True)
     os.execv(sys.executable, arguments)  # noqa: S606 (an argv list of our own; no shell is wanted)

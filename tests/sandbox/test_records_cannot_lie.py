@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.sandbox.conftest import Host
+    from conftest import Host
 
 pytestmark = pytest.mark.sandbox
 
