@@ -25,15 +25,15 @@ VERSION = 1
 MOST_NUMBERS = 500  # of one record; a table of ten thousand rows is no trend
 LONGEST_TEXT = 20_000
 SCHEMA = """
-CREATE TABLE records (
+CREATE TABLE IF NOT EXISTS records (
     id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE, mtime INTEGER, size INTEGER, started TEXT, target TEXT, notebook TEXT,
     state TEXT, verdict TEXT, exit_code INTEGER, seconds REAL, operator TEXT, sentence TEXT, reason TEXT
 );
-CREATE INDEX records_started ON records (started);
-CREATE INDEX records_notebook ON records (notebook, target, started);
-CREATE TABLE paths (id INTEGER PRIMARY KEY, path TEXT UNIQUE);
-CREATE TABLE numbers (path INTEGER, record INTEGER, value REAL, PRIMARY KEY (path, record)) WITHOUT ROWID;
-CREATE VIRTUAL TABLE words USING fts5 (text, content='');
+CREATE INDEX IF NOT EXISTS records_started ON records (started);
+CREATE INDEX IF NOT EXISTS records_notebook ON records (notebook, target, started);
+CREATE TABLE IF NOT EXISTS paths (id INTEGER PRIMARY KEY, path TEXT UNIQUE);
+CREATE TABLE IF NOT EXISTS numbers (path INTEGER, record INTEGER, value REAL, PRIMARY KEY (path, record)) WITHOUT ROWID;
+CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5 (text, content='');
 """
 
 
@@ -82,7 +82,7 @@ class Index:
             for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
                 with contextlib.suppress(sqlite3.OperationalError):  # tables of the full-text index go with it
                     database.execute(f'DROP TABLE IF EXISTS "{table}"')
-            database.executescript(SCHEMA + f"PRAGMA user_version = {VERSION};")
+            database.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
         return database
 
     def __enter__(self) -> Self:
@@ -95,20 +95,24 @@ class Index:
 
     def update(self) -> int:
         """Bring the index in step with the folder; return how many records were read."""
-        known = {
-            name: (mtime, size) for name, mtime, size in self.database.execute("SELECT name, mtime, size FROM records")
-        }
         there = dict(_files(self.outputs))
-        changed = [name for name, stamp in there.items() if known.get(name) != stamp]
+        if self._known() == there:
+            return 0
         with self.database:
+            self.database.execute("BEGIN IMMEDIATE")  # another command may be at the same: look again, alone
+            known = self._known()
+            changed = [name for name, stamp in there.items() if known.get(name) != stamp]
             for name in [*(known.keys() - there.keys()), *(name for name in changed if name in known)]:
                 self._forget(name)
             for name in changed:
-                with contextlib.suppress(
-                    OSError, ValueError, KeyError, TypeError, AttributeError
-                ):  # `verify` tells of these
+                # `verify` tells of records that cannot be read
+                with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
                     self._add(name, there[name], orjson.loads((self.outputs / name).read_bytes()))
         return len(changed)
+
+    def _known(self) -> dict[str, tuple[int, int]]:
+        rows = self.database.execute("SELECT name, mtime, size FROM records")
+        return {name: (mtime, size) for name, mtime, size in rows}
 
     def _forget(self, name: str) -> None:
         (number,) = self.database.execute("SELECT id FROM records WHERE name = ?", (name,)).fetchone()

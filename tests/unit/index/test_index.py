@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +52,17 @@ def test_it_keeps_in_step_and_reads_only_what_changed(tmp_path: Path):
         assert names == sorted((path.name for path in tmp_path.glob("*.ipynb")), reverse=True)
         assert [entry.verdict for entry in index.entries(verdict="CRITICAL")] == ["CRITICAL"]
         assert index.entries(target="other") == []
+
+
+def test_two_commands_bring_it_in_step_at_once(tmp_path: Path):
+    for number in range(200):
+        write(tmp_path, number)
+    script = "import sys; from pathlib import Path; from runbook.index import Index\nwith Index(Path(sys.argv[1])) as index: index.update()"
+    started = [subprocess.Popen([sys.executable, "-c", script, str(tmp_path)]) for _ in range(2)]
+    assert [process.wait() for process in started] == [0, 0]
+    with Index(tmp_path) as index:
+        assert index.update() == 0
+        assert len(index.entries(limit=1000)) == 200
 
 
 def test_search_finds_commands_and_forgets_what_is_gone(tmp_path: Path):
