@@ -49,7 +49,7 @@ COPIES = Bundle(("backup.copies", "units.units"), ("backup.copies", "backup.sche
 CERTIFICATES = Bundle(
     ("certificates.certificates", "certificates.renewal"), ("certificates.certificates", "certificates.renewal")
 )
-FILES = Bundle(("services.images", "services.compose"), ("services.image", "services.drift"))
+FILES = Bundle(("compose.images", "compose.compose"), ("compose.image", "compose.drift"))
 PEOPLE = Bundle(
     ("access.sshd", "access.accounts", "access.sudo_rules", "access.cron"),
     ("access.sshd", "access.accounts", "access.sudo", "access.cron"),
@@ -63,12 +63,12 @@ DETAILED = (
     + FILES
     + PEOPLE
     + Bundle(
-        ("resources.usage", "resources.processes", "resources.docker_disk", "resources.kills", "resources.reboot"),
+        ("usage.usage", "usage.processes", "usage.docker_disk", "usage.kills", "resources.reboot"),
         (
-            "resources.usage",
-            "resources.processes",
-            "resources.docker_disk",
-            "resources.kills",
+            "usage.usage",
+            "usage.processes",
+            "usage.docker_disk",
+            "usage.kills",
             "resources.reboot",
             "database.revision",
         ),
@@ -85,7 +85,7 @@ BUNDLES: dict[str, Bundle] = {
     ),
     "01-access/server-inventory": PATHS
     + Bundle(
-        ("inventory.variables", "inventory.hashes", "inventory.packages", "services.compose", "services.images"),
+        ("inventory.variables", "inventory.hashes", "inventory.packages", "compose.compose", "compose.images"),
         ("inventory.variables", "inventory.compose", "inventory.packages"),
     ),
     "02-services/status": FROM_OUTSIDE + CONTAINERS + FILES,

@@ -11,7 +11,8 @@ from runbook.verdict import State, Verdict
 
 if TYPE_CHECKING:
     from runbook.facts import Facts
-    from runbook.facts.web import Answer, Web
+    from runbook.facts.site import Answer
+    from runbook.facts.web import Web
     from runbook.parameters import Pair, Parameters
 
 OUTAGE, SERVICES = "09-emergency/complete-outage", "02-services/status"

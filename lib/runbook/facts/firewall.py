@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from runbook.commands import Command
 from runbook.errors import ParseError
 from runbook.facts import Fact, LocalFact
-from runbook.facts.web import reason_of
+from runbook.facts.site import reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

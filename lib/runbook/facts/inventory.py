@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from runbook.commands import Command
 from runbook.errors import ParseError
 from runbook.facts import Fact
-from runbook.facts.services import compose_argv
+from runbook.facts.compose import compose_argv
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from runbook import secrets
 from runbook.facts import LocalFact
-from runbook.facts.web import Answer, Site
+from runbook.facts.site import Answer, Site
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from runbook.facts import Facts
-    from runbook.facts.logs import Line, Logs
+    from runbook.facts.lines import Line
+    from runbook.facts.logs import Logs
     from runbook.parameters import Pair
 
 MINUTES_A_DAY = 1440

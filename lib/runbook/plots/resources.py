@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from runbook.facts import Facts
-    from runbook.facts.resources import Filesystem, Usage
+    from runbook.facts.resources import Filesystem
+    from runbook.facts.usage import Usage
     from runbook.parameters import Pair, Parameters
 
 MIB = 1024**2

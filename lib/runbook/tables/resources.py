@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from runbook.facts import Facts
-    from runbook.facts.resources import DockerShare, Filesystem, Machine, Reboot, Usage
+    from runbook.facts.resources import Filesystem, Machine, Reboot
+    from runbook.facts.usage import DockerShare, Usage
     from runbook.verdict import Verdicts
 
 MIB = 1024**2

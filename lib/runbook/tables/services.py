@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     import datetime as dt
 
     from runbook.facts import Facts
-    from runbook.facts.services import ComposeFile, Containers
+    from runbook.facts.compose import ComposeFile
+    from runbook.facts.services import Containers
     from runbook.verdict import Verdicts
 
 SHORT_DIGEST = 19  # "sha256:" and twelve digits, as Docker shortens them

@@ -211,7 +211,7 @@ def size(number: float) -> str:
 
 
 def _is_numeric(rows: tuple[tuple[Cell, ...], ...], index: int) -> bool:
-    kinds = {type(row[index]) for row in rows if row[index] is not None}
+    kinds = {type(row[index]) for row in rows if row[index] not in {None, "none"}}
     return bool(kinds) and kinds <= {int, float}
 
 

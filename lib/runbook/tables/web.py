@@ -12,8 +12,9 @@ from runbook.verdict import State
 
 if TYPE_CHECKING:
     from runbook.facts import Facts
+    from runbook.facts.site import Answer
     from runbook.facts.synthetic import Step, Walk
-    from runbook.facts.web import Answer, Web
+    from runbook.facts.web import Web
     from runbook.verdict import Verdict, Verdicts
 
 HTTP_OK, HTTP_BAD = 200, 400

@@ -28,8 +28,9 @@ from runbook.checks import (
     web,
 )
 from runbook.facts import Facts, Missing, gather
+from runbook.facts.site import Answer
 from runbook.facts.synthetic import Step, Walk
-from runbook.facts.web import Answer, ServedCertificate, Web
+from runbook.facts.web import ServedCertificate, Web
 from runbook.verdict import State, Verdicts
 
 if TYPE_CHECKING:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runbook.checks import reach, resources, undercut
+from runbook.checks import reach, resources, undercut, usage
 from runbook.facts import Missing
-from runbook.facts.resources import DockerShare, Filesystem, Machine
+from runbook.facts.resources import Filesystem, Machine
+from runbook.facts.usage import DockerShare
 from runbook.parameters import Pair
 from runbook.verdict import State
 
@@ -96,14 +97,14 @@ def test_machine_without_swap_and_pressure(given: Callable[..., Facts], paramete
 def test_volumes_are_nothing_to_give_back(given: Callable[..., Facts], parameters: Parameters) -> None:
     """Docker counts the volumes of stopped containers as reclaimable; they are data."""
     shares = (DockerShare("Local Volumes", 4, 0, 10**12, 10**12), DockerShare("Images", 9, 8, 10**10, 9 * 10**9))
-    assert [row.state for row in resources.docker_disk(given(docker_disk=shares), parameters)] == [OK]
+    assert [row.state for row in usage.docker_disk(given(docker_disk=shares), parameters)] == [OK]
 
 
 def test_no_evidence_is_unknown(given: Callable[..., Facts], parameters: Parameters) -> None:
     """A fact that is missing is never fine."""
     gone = Missing("x", "no answer", "df", 1)
     facts = given(filesystems=gone, machine=gone, clock=gone, reboot=gone, kills=gone, usage=gone, docker_disk=gone)
-    checks = (resources.disks, resources.machine, resources.clock, resources.reboot, resources.kills, resources.usage, resources.docker_disk)  # fmt: skip
+    checks = (resources.disks, resources.machine, resources.clock, resources.reboot, usage.kills, usage.usage, usage.docker_disk)  # fmt: skip
     for check in checks:
         assert [row.state for row in check(facts, parameters)] == [UNKNOWN]
         assert "no answer" in check(facts, parameters)[0].reason

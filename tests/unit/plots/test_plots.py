@@ -13,8 +13,10 @@ from runbook import plots
 from runbook.facts import Facts, Missing
 from runbook.facts.certificates import CertificateFact, Leaf
 from runbook.facts.database import Database
-from runbook.facts.logs import Access, Line, Logs
-from runbook.facts.resources import Filesystem, Usage
+from runbook.facts.lines import Access, Line
+from runbook.facts.logs import Logs
+from runbook.facts.resources import Filesystem
+from runbook.facts.usage import Usage
 from runbook.parameters import Pair, Parameters, project_root, read
 
 NOW = dt.datetime(2026, 11, 24, 8, 40, tzinfo=dt.UTC)

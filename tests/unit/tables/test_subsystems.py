@@ -11,14 +11,18 @@ from runbook import tables
 from runbook.facts import Facts, Missing
 from runbook.facts.backup import AwayCopy, Copy, ReadThrough
 from runbook.facts.certificates import CertificateFact, Leaf
+from runbook.facts.compose import ComposeFile
 from runbook.facts.database import Database, Rows
 from runbook.facts.firewall import Listener, PacketFilter, Reached
 from runbook.facts.inventory import PathStat, Variables
-from runbook.facts.logs import Access, Line, Logs
-from runbook.facts.resources import Filesystem, Machine, Usage
-from runbook.facts.services import ComposeFile, Container, Containers, Listed, Port
+from runbook.facts.lines import Access, Line
+from runbook.facts.logs import Logs
+from runbook.facts.resources import Filesystem, Machine
+from runbook.facts.services import Container, Containers, Listed, Port
+from runbook.facts.site import Answer
 from runbook.facts.synthetic import Step, Walk
-from runbook.facts.web import Answer, Web
+from runbook.facts.usage import Usage
+from runbook.facts.web import Web
 from runbook.index import Entry
 from runbook.parameters import Parameters, project_root, read
 from runbook.verdict import State, Verdict, Verdicts
