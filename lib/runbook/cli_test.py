@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import click
 
 from runbook.errors import EXIT_FAILED
 
+AWAY = "practice server away"
 PYTHON = (sys.executable, "-P", "-m")
 
 
@@ -31,26 +34,34 @@ PARTS = (
     Part("practice server", "sandbox notebooks", (*PYTHON, "runbook", "sandbox", "up")),
     Part("sandbox tests", "sandbox", (*PYTHON, "pytest", "-q", "-m", "sandbox and not faults_full", "tests/sandbox")),
     Part("notebooks", "notebooks", (*PYTHON, "pytest", "-q", "-m", "notebooks", "tests/notebooks")),
+    Part(AWAY, "sandbox notebooks", (*PYTHON, "runbook", "sandbox", "down")),
 )
+
+
+def own_home() -> Path:
+    """Return the state folder of the tests' own practice servers, so that a person's is left alone."""
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "runbook" / "sandbox-of-tests"
 
 
 @click.command()
 @click.option("--unit", is_flag=True, help="Lint, format, types and unit tests only (needs no server).")
 @click.option("--sandbox", is_flag=True, help="The tests on the practice server only.")
 @click.option("--notebooks", is_flag=True, help="The notebooks under nbval only.")
+@click.option("--keep", is_flag=True, help="Leave the tests' practice server up, for the next time.")
 @click.option("--keep-going", is_flag=True, help="Run the later parts although one has failed.")
-def test(*, unit: bool, sandbox: bool, notebooks: bool, keep_going: bool) -> int:
+def test(*, unit: bool, sandbox: bool, notebooks: bool, keep: bool, keep_going: bool) -> int:
     """Run the tests: all parts, or those that are named."""
     from runbook.parameters import project_root  # noqa: PLC0415 (--help does not need it)
 
     groups = {"unit": unit, "sandbox": sandbox, "notebooks": notebooks}
     wanted = {name for name, chosen in groups.items() if chosen} or set(groups)
-    parts = [part for part in PARTS if wanted & set(part.group.split())]
+    parts = [part for part in PARTS if wanted & set(part.group.split()) and not (keep and part.name == AWAY)]
+    environment = os.environ | {"RUNBOOK_SANDBOX_HOME": os.environ.get("RUNBOOK_SANDBOX_HOME") or str(own_home())}
     told: list[tuple[str, float, int]] = []
     for number, part in enumerate(parts, start=1):
         click.secho(f"\n[{number}/{len(parts)}] {part.name}: {' '.join(part.command[2:])}", bold=True, err=True)
         begun = time.monotonic()
-        code = subprocess.run(part.command, cwd=project_root(), check=False).returncode
+        code = subprocess.run(part.command, cwd=project_root(), env=environment, check=False).returncode
         told.append((part.name, time.monotonic() - begun, code))
         if code != 0 and not keep_going:
             break

@@ -353,8 +353,7 @@ def load(target: str, directory: Path | None = None) -> Parameters:
             f"target {target!r}", [f"there is no params file {path.name} in {folder}"],
             remedy=f"{hint}Known targets: {', '.join(targets(folder)) or 'none'}. To add one, copy params/production.example.yaml to params/{name}.yaml",
         )  # fmt: skip
-    # the tests set RUNBOOK_INSTANCE, so that they do not touch the practice server a person works on
-    return read(path, target=target, instance=instance or os.environ.get("RUNBOOK_INSTANCE") or name)
+    return read(path, target=target, instance=instance or name)
 
 
 def read(path: Path, *, target: str, instance: str) -> Parameters:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.bench
 TURNS = int(os.environ.get("RUNBOOK_BENCH_TURNS", "7"))
-INSTANCE = os.environ.setdefault("RUNBOOK_INSTANCE", "test")
+INSTANCE = "sandbox"
 LAUNCHER = str(project_root() / "runbook")
 
 

@@ -1,6 +1,5 @@
 """The practice server that all tests of a run share: started once, brought back to the known state when a test says so.
 
-It is a server of the tests' own (RUNBOOK_INSTANCE, by default `test`), so a person's practice server is left alone.
 A test that needs it fails where none can start; it is never skipped.
 """
 
@@ -20,7 +19,7 @@ from sandbox import lifecycle
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-INSTANCE = os.environ.setdefault("RUNBOOK_INSTANCE", "test")
+INSTANCE = "sandbox"
 
 
 @dataclass(frozen=True)
