@@ -146,7 +146,7 @@ printf "alter role pazpaz password '%s';\\n" "$password" | docker exec -i pazpaz
         title="the audit log's numbers are used up, and every change writes an audit line",
         symptom="reading works, every change answers 500; health and readiness say ok",
         inject="""
-sql -c "insert into audit_log (action, subject) values ('practice', 'numbers used up')"
+sql -c "insert into audit_log (action, subject) select 'practice', 'numbers used up' from generate_series(1, 2)"
 last=$(sql -c "select last_value from pg_sequences where sequencename = 'audit_log_id_seq'")
 sql -c "alter table audit_log alter column id set maxvalue $last"
 """,
