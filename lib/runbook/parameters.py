@@ -184,6 +184,7 @@ class DatabaseSettings(Model):
     statement_timeout_seconds: Seconds = 15
     expected_tables: tuple[str, ...] = ()
     may_be_empty: tuple[str, ...] = ()
+    expected_indexes: tuple[str, ...] = ()
     blocked_seconds: Pair = Pair(warning=5, critical=60)
     sequence_percent: Pair = Pair(warning=75, critical=95)
     dead_rows_minimum: int = 10_000

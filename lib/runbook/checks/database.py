@@ -283,7 +283,20 @@ def _checksums(found: Database, _settings: DatabaseSettings) -> Iterator[Verdict
     )
 
 
-def _indexes(found: Database, _settings: DatabaseSettings) -> Iterator[Verdict]:
+def _indexes(found: Database, settings: DatabaseSettings) -> Iterator[Verdict]:
+    absent = sorted(set(settings.expected_indexes) - {row["name"] for row in found.rows("indexes")})
+    yield flag(
+        not absent,
+        "database.expected-indexes",
+        "indexes",
+        ok="all that are expected are there",
+        bad=f"gone: {', '.join(absent)}",
+        state=State.WARNING,
+        value=f"{len(absent)} gone",
+        limit="0",
+        evidence="pg_index",
+        next=MAINTAIN,
+    )
     invalid = [row["name"] for row in found.rows("indexes") if not row["valid"]]
     yield flag(
         not invalid,
