@@ -84,7 +84,7 @@ def run(
 def _execute(found: notebook.Notebook, values: Mapping[str, Any], stopper: Stopper) -> tuple[str, str]:
     """Run the cells. Return (state, reason) where they alone do not tell how it ended, else ("", "")."""
     try:
-        without_slow_grammar()
+        without_needless_imports()
         import nbformat  # noqa: PLC0415 (imported while the kernel starts)
         import papermill  # noqa: PLC0415 (as above)
         from nbclient.exceptions import DeadKernelError  # noqa: PLC0415 (as above)
@@ -130,3 +130,13 @@ def without_slow_grammar() -> None:
     It checks the "iri" format only; jsonschema does without where the import fails.
     """
     sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]  # None is how an import is made to fail
+
+
+def without_needless_imports() -> None:
+    """Leave out what papermill and jsonschema take only where it is there, and a run has no use for (half of their import).
+
+    isoduration checks jsonschema's "duration" format; pyarrow, with numpy, is papermill's way to write to HDFS.
+    """
+    without_slow_grammar()
+    for name in ("isoduration", "pyarrow"):
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # as above
