@@ -42,6 +42,14 @@ def refresh(path: Path) -> None:
         resources={"metadata": {"path": str(path.parent)}},
     ).execute()
     plain = json.loads(nbformat.writes(content))
+    odd = [
+        cell["id"]
+        for cell in plain["cells"]
+        for output in cell.get("outputs", ())
+        if output["output_type"] in {"error", "stream"}
+    ]
+    if odd:
+        raise SystemExit(f"{path}: a message or an error stands in the outputs of {', '.join(odd)}; nothing was stored")
     plain["metadata"]["language_info"] = {"name": "python"}
     path.write_text(json.dumps(plain, indent=1, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")
 

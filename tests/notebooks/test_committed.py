@@ -24,7 +24,7 @@ def nbval(path: Path, outputs: Path) -> subprocess.CompletedProcess[str]:
     """Run a notebook and compare its outputs with the stored ones; records go to a folder of their own."""
     options = ("--nbval", "--nbval-sanitize-with", str(SANITIZE), "--nbval-cell-timeout", "60")
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--timeout", "240", "--rootdir", str(project_root()),
+        [sys.executable, "-m", "pytest", "-q", "-vv", "-p", "no:cacheprovider", "--timeout", "240", "--rootdir", str(project_root()),
          "-c", str(project_root() / "pyproject.toml"), *options, str(path)],
         env=os.environ | {"RUNBOOK_OUTPUTS": str(outputs), "RUNBOOK_OPERATOR": "operator"},
         capture_output=True, text=True, check=False, cwd=project_root(),

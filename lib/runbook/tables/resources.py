@@ -40,11 +40,10 @@ def usage(fact: tuple[Usage, ...], facts: Facts, verdicts: Verdicts | None) -> T
                 item.memory_limit_bytes / MIB if item.memory_limit_bytes < UNLIMITED * memory else "none",
                 (item.network_in_bytes + item.network_out_bytes) / MIB,
                 (item.block_read_bytes + item.block_written_bytes) / MIB,
-                item.processes,
                 reason_of(found),
             )
         )
-    columns = ("state", "container", "CPU %", "memory %", "memory MiB", "limit MiB", "network MiB", "disk MiB", "processes", "finding")  # fmt: skip
+    columns = ("state", "container", "CPU %", "memory %", "memory MiB", "limit MiB", "network MiB", "disk MiB", "finding")  # fmt: skip
     return Table.of(columns, rows, title=f"{count(len(fact), 'container')} measured; CPU in percent of one processor")
 
 
