@@ -182,8 +182,9 @@ class Agent:
             timed_out = True
             self.kill(process)
         # a background child may hold the pipes open for ever: what came until shortly after the end counts
+        patience = time.time() + max(0.5, min(GRACE_SECONDS, deadline - time.time()))
         for stream in (out, err):
-            stream.join(max(0.5, min(GRACE_SECONDS, deadline - time.time())))
+            stream.join(max(0.0, patience - time.time()))
         self.running.pop(message["id"], None)
         errors, begun = err.taken(), False
         if mark and mark in errors:

@@ -124,7 +124,9 @@ def wait(
 def output(connection: Connection, name: str, *, lines: int = 200) -> str:
     """Return the last lines that a step printed."""
     return connection.run(
-        Command(("journalctl", f"_SYSTEMD_UNIT={unit_name(name)}", "-o", "cat", "-n", str(lines), "--no-pager"), sudo=True)
+        Command(
+            ("journalctl", f"_SYSTEMD_UNIT={unit_name(name)}", "-o", "cat", "-n", str(lines), "--no-pager"), sudo=True
+        )
     ).stdout
 
 
