@@ -120,6 +120,22 @@ def paper_notices(host: Host) -> bool:
     return host.sh(script, check=False).strip() != "0"
 
 
+# what an earlier fault leaves behind for a while; it proves nothing of the one that is in now
+LEFT_BEHIND = ("logs.", "services.restarts", "resources.kills", "units.failed")
+
+
+def noticed(
+    host: Host, fault: injection.Fault, usual: set[tuple[str, str, str]]
+) -> tuple[set[tuple[str, str, str]], bool]:
+    """Put a fault in, look, take it out; return what is new, and whether the paper's check saw anything."""
+    settings = parameters.load(f"sandbox@{host.name}")
+    try:
+        injection.inject(host.name, fault)
+        return findings(look(settings)) - usual, paper_notices(host)
+    finally:
+        injection.mend_all(host.name)
+
+
 @pytest.mark.faults_full
 @pytest.mark.timeout(7200)
 def test_nearly_every_fault_is_noticed(host: Host, settings: parameters.Parameters) -> None:
@@ -129,17 +145,19 @@ def test_nearly_every_fault_is_noticed(host: Host, settings: parameters.Paramete
     missed: list[str] = []
     quick = paper = 0
     for name in chosen:
-        fault = injection.find(name)
-        try:
-            injection.inject(host.name, fault)
-            on_paper = paper_notices(host)
-            found = findings(look(settings)) - usual
-        finally:
-            injection.mend_all(host.name)
+        found, on_paper = noticed(host, injection.find(name), usual)
+        found = {row for row in found if not row[1].startswith(LEFT_BEHIND)}
+        if not found:  # once more on an untouched server, where everything that is new counts
+            host.reset()
+            found, on_paper = noticed(host, injection.find(name), findings(look(settings)))
         by = sorted({f"{row[0]}: {row[1]}" for row in found})
         paper += on_paper
         quick += any(row[0] == "04-health/quick" for row in found)
-        print(f"{name:<30} paper {'yes' if on_paper else 'no ':<3}  {'; '.join(by)[:300] or 'NOT NOTICED'}", flush=True)
+        print(
+            f"{name:<30} paper {'yes' if on_paper else 'no ':<3} quick {'yes' if any(row.startswith('04-health/quick') for row in by) else 'no ':<3} "
+            f"{len({row.split(': ')[1] for row in by})} checks: {', '.join(sorted({row.split(': ')[1] for row in by}))[:200] or 'NOT NOTICED'}",
+            flush=True,
+        )
         if not found:
             missed.append(name)
     print(
