@@ -216,14 +216,19 @@ def _is_numeric(rows: tuple[tuple[Cell, ...], ...], index: int) -> bool:
 
 
 def _fit(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
-    """Given the texts, return column widths that fit the line: the widest columns give way and wrap."""
-    widths = [
-        max([len(name), *(len(row[index]) for row in rows)]) if rows else len(name)
-        for index, name in enumerate(columns)
-    ]
-    while sum(widths) + GAP * (len(widths) - 1) > WIDTH and max(widths) > NARROWEST:
-        widest = widths.index(max(widths))
-        widths[widest] -= 1
+    """Given the texts, return column widths that fit the line.
+
+    The widest columns give way and wrap; words (fingerprints, names of files) are only cut where nothing else helps.
+    """
+    texts = [[name, *(row[index] for row in rows)] for index, name in enumerate(columns)]
+    widths = [max(len(text) for text in column) for column in texts]
+    words = [max(len(word) for text in column for word in text.split() or [""]) for column in texts]
+    for least in (words, [NARROWEST] * len(widths)):
+        while sum(widths) + GAP * (len(widths) - 1) > WIDTH:
+            wide = [index for index, width in enumerate(widths) if width > max(least[index], NARROWEST)]
+            if not wide:
+                break
+            widths[max(wide, key=widths.__getitem__)] -= 1
     return widths
 
 

@@ -54,6 +54,13 @@ def test_long_reasons_wrap_within_the_line():
     assert repr(table).count("the disk") == 60 or repr(table).replace("\n", " ").split().count("disk") == 60
 
 
+def test_words_stay_whole_while_others_can_give_way():
+    fingerprint = "SHA256:" + "x" * 43
+    table = Table.of(("what", "seen", "why"), [("host key", f"ssh-ed25519 {fingerprint}", "kept as on paper " * 9)])
+    assert fingerprint in repr(table)
+    assert max(len(line) for line in repr(table).splitlines()) <= 120
+
+
 @given(st.lists(st.tuples(st.text(), st.text(max_size=300)), max_size=12))
 def test_any_text_stays_within_the_line_and_prints_no_control_characters(rows: list[tuple[str, str]]):
     table = Table.of(("first", "second"), rows)
