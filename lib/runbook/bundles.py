@@ -63,7 +63,17 @@ DETAILED = (
     + FILES
     + PEOPLE
     + Bundle(
-        ("usage.usage", "usage.processes", "usage.docker_disk", "usage.kills", "resources.reboot"),
+        (
+            "usage.usage",
+            "usage.processes",
+            "usage.docker_disk",
+            "usage.kills",
+            "resources.reboot",
+            # not judged here: kept, so that `records diff` can tell what changed since
+            "inventory.hashes",
+            "inventory.packages",
+            "firewall.ufw",
+        ),
         (
             "usage.usage",
             "usage.processes",

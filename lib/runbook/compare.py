@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 POINTS = 2.0
 TOPICS = (
     ("images", r"images?\b|.*\.(image|reference|digest)$"),
-    ("compose file", r"compose\b|.*\.config_hash$"),
-    ("certificates", r".*certificate|.*\bcert"),
-    ("firewall", r"firewall|ufw|listen|.*\bports?\b"),
+    ("compose file", r"compose\b|.*\.config_hash$|(paths|hashes)\b.*compose"),
+    ("certificates", r".*certificate|.*letsencrypt|.*\bcerts?\b|renewal"),
+    ("firewall", r"firewall|packet_filter|ufw|listen|outside|.*\bports?\b"),
     ("packages", r"packages|upgrades|reboot"),
-    ("disk", r"filesystems|docker_disk|disk|backup"),
+    ("disk", r"filesystems|docker_disk|disk|backup|copies"),
     ("containers", r"containers"),
-    ("paths", r"locations|paths|inventory"),
+    ("access", r"sshd|accounts|sudo_rules|cron|login|sessions"),
+    ("paths", r"locations|paths|hashes|variables"),
     ("database", r"database|tables|postgres"),
     ("units", r"units|timer"),
 )
@@ -33,7 +34,8 @@ FILL = re.compile(r"(^|\.)(inodes_)?used_percent$")
 RESTLESS = re.compile(
     r"(milliseconds|seconds|_bytes|percent|load_\d+|uptime|\bage|days_left|hours|_at|\.id|\.finished|\.status|\.text|failing_streak"
     r"|health_said|evidence|\.reason|\.ended|\.last|\.next|\.remaining|\.size|\.pid|connections?|\brows?|lines|count|usage\..*"
-    r"|^clock\b.*|^machine\..*|^synthetic\..*|^kills\b.*|^log.*)$"
+    r"|(dead|deleted|live)_rows|scans|\.bytes|\.filled|^database\.answers\.(activity|locks|sessions|waiting|connections)\b.*"
+    r"|^clock\b.*|^machine\..*|^synthetic\..*|^kills\b.*|^processes\b.*|^log.*)$"
 )
 
 
