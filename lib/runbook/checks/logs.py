@@ -66,7 +66,7 @@ def _hours(found: Logs) -> float:
 def _errors(found: Logs, hours: float, parameters: Parameters) -> list[Verdict]:
     verdicts = []
     limit, most = parameters.limits.log_errors_per_hour, parameters.limits.log_lines_per_hour
-    for service in sorted({line.service for line in found.lines}):
+    for service in sorted({*found.read, *(line.service for line in found.lines)}):
         # a failed request is counted among the requests
         errors = [line for line in found.errors if line.service == service and line.access is None]
         rate = len(errors) / max(1.0, hours)

@@ -59,12 +59,16 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Logs:
-    """All lines, oldest first. `unread` says why a service's log could not be had; `cut` names those cut at the limit."""
+    """All lines, oldest first. `read` are the services whose log was had, the silent ones among them.
+
+    `unread` says why a service's log could not be had; `cut` names those cut at the limit.
+    """
 
     lines: tuple[Line, ...]
     since: str
     unread: dict[str, str] = field(default_factory=dict)
     cut: tuple[str, ...] = ()
+    read: tuple[str, ...] = ()
 
     @property
     def errors(self) -> tuple[Line, ...]:
@@ -232,7 +236,13 @@ def parse_logs(results: Mapping[str, Result], since: str) -> Logs:
             # only a newline ends a line of Docker's: other separators of Unicode may stand inside one
             parsed = (parse_line(service, line, from_stderr=from_stderr) for line in text.split("\n") if line)
             lines += [line for line in parsed if line is not None]
-    return Logs(tuple(sorted(lines, key=lambda line: line.at)), since, unread, tuple(cut))
+    return Logs(
+        tuple(sorted(lines, key=lambda line: line.at)),
+        since,
+        unread,
+        tuple(cut),
+        tuple(sorted(results.keys() - unread.keys())),
+    )
 
 
 def follow_command(parameters: Parameters, service: str, seconds: float) -> Command:

@@ -37,6 +37,7 @@ MOST_SERIES = 8
 FEWEST_FOR_TREND = 2
 STATUS_STYLES = {"1xx": ("#999999", ""), "2xx": ("#9db8d3", ""), "3xx": ("#e8e8e8", ""), "4xx": ("#E69F00", "///"), "5xx": ("#a32a00", "xxx")}  # fmt: skip
 SERIES_STYLES = tuple(zip(COLOURS, HATCHED, strict=True))
+SHORTEST_SHOWN = dt.timedelta(minutes=30)  # an axis over less has no sensible marks
 Counts = dict[str, dict[dt.datetime, int]]
 
 
@@ -161,6 +162,8 @@ def _stacked(
             edgecolor=INK, linewidth=0.4, label=f"{name} ({sum(heights):,})",
         )  # fmt: skip
         bottom = [below + height for below, height in zip(bottom, heights, strict=True)]
+    step = dt.timedelta(minutes=minutes)
+    axes.set_xlim(*date2num([moments[0] - step / 2, max(moments[-1] + step, moments[0] + SHORTEST_SHOWN)]))
     utc_axis(axes)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     picture.legend(loc="outside lower left", ncols=4, fontsize=8, frameon=False)

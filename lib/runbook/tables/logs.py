@@ -45,7 +45,7 @@ def live_line(parameters: Parameters, service: str, text: str) -> str:
 @shown("logs")
 def services(fact: Logs, _facts: Facts, _verdicts: Verdicts | None) -> Table:
     """Return how much each service said, how many errors, and when it spoke last."""
-    names = sorted({line.service for line in fact.lines} | fact.unread.keys())
+    names = sorted({*fact.read, *fact.unread, *(line.service for line in fact.lines)})
     rows: list[tuple[Cell, ...]] = []
     for name in names:
         lines = [line for line in fact.lines if line.service == name]

@@ -156,3 +156,15 @@ def test_pictures_come_without_pyplot():
     assert not [
         path.name for path in folder.glob("*.py") if re.search(r"import.*pyplot", path.read_text(encoding="utf-8"))
     ]
+
+
+@pytest.mark.parametrize("minutes", [0, 0.01, 7, 90])
+def test_young_logs_are_drawn_without_a_warning(minutes: float):
+    logs = Logs((line(minutes, "api"), line(0, "api")), "1h")
+    assert plots.lines_over_time(facts(logs=logs))._repr_png_().startswith(PNG)
+
+
+@pytest.mark.parametrize("minutes", [0.001, 1, 60 * 24 * 90])
+def test_trends_over_any_time_are_drawn_without_a_warning(minutes: float):
+    points = [(NOW - dt.timedelta(minutes=minutes), 1.0), (NOW, 2.0)]
+    assert plots.trend({"x": points}, "y")._repr_png_().startswith(PNG)
