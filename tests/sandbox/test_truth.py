@@ -86,16 +86,19 @@ def test_liveness_does_not_fool_the_quick_check(mended: Host, tmp_path: Path) ->
 
 
 def look(settings: parameters.Parameters) -> dict[str, Verdicts]:
-    """Judge the server by every read-only notebook at once, without kernels."""
-    told = {}
+    """Judge the server by every read-only notebook, without kernels: all facts gathered once, then judged by each."""
+    wanted = {}
+    for name in READ_NOTEBOOKS:
+        values = {item.name: item.default for item in notebook.find(name).parameters}
+        wanted |= {fact.name: fact for fact in bundles.facts(name, values)}
     with Connection(settings) as connection:
-        for name in READ_NOTEBOOKS:
-            values = {item.name: item.default for item in notebook.find(name).parameters}
-            facts = gather(connection, settings, bundles.facts(name, values))
-            rows: list[Verdict] = []
-            for check in bundles.checks(name):
-                rows += check(facts, settings)
-            told[name] = Verdicts.of(exceptions.apply(rows, settings.known_exceptions, today=facts.at.date()))
+        facts = gather(connection, settings, wanted.values())
+    told = {}
+    for name in READ_NOTEBOOKS:
+        rows: list[Verdict] = []
+        for check in bundles.checks(name):
+            rows += check(facts, settings)
+        told[name] = Verdicts.of(exceptions.apply(rows, settings.known_exceptions, today=facts.at.date()))
     return told
 
 
