@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from conftest import Host
-
     from runbook.parameters import Parameters
 
 pytestmark = pytest.mark.sandbox
