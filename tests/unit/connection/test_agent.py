@@ -116,10 +116,10 @@ def test_hostile_arguments_do_nothing(talk: Talk, tmp_path: Path, hostile: str) 
 def test_a_late_command_is_stopped_with_its_children(talk: Talk, tmp_path: Path) -> None:
     mark = tmp_path / "late"
     begun = time.monotonic()
-    answer = talk.ask("sh", "-c", f"(sleep 2; touch {mark}) & sleep 30", timeout=0.3)
+    answer = talk.ask("sh", "-c", f"(sleep 1; touch {mark}) & sleep 30", timeout=0.3)
     assert answer["timed_out"]
     assert time.monotonic() - begun < 2
-    time.sleep(2.2)
+    time.sleep(1.0)
     assert not mark.exists()
 
 
@@ -173,14 +173,14 @@ def test_a_banner_of_the_login_shell_does_not_disturb() -> None:
 @pytest.mark.parametrize(("changes", "left"), [(False, False), (True, True)])
 def test_when_the_operator_is_gone_reads_stop_and_changes_end(tmp_path: Path, changes: bool, left: bool) -> None:
     mark, talk = tmp_path / "finished", Talk()
-    talk.send(id=1, argv=["sh", "-c", f"sleep 0.8; touch {mark}"], changes=changes)
-    time.sleep(0.3)
+    talk.send(id=1, argv=["sh", "-c", f"sleep 0.5; touch {mark}"], changes=changes)
+    time.sleep(0.2)
     assert talk.process.stdin
     assert talk.process.stdout
     talk.process.stdin.close()
     talk.process.wait(10)
     talk.process.stdout.close()
-    time.sleep(1)
+    time.sleep(0.5)
     assert mark.exists() is left
 
 
