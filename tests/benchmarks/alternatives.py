@@ -72,7 +72,7 @@ def environment() -> Path:
         shutil.rmtree(folder, ignore_errors=True)
         subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
         subprocess.run(
-            [str(folder / "bin" / "pip"), "install", "-q", "--disable-pip-version-check", "-r", str(LOCK)], check=True
+            [str(folder / "bin" / "pip"), "install", "-qq", "--disable-pip-version-check", "-r", str(LOCK)], check=True
         )
         (folder / "ready").touch()
     return folder / "bin"
