@@ -93,6 +93,8 @@ def _told(error: Exception) -> str:
         return "no answer in time"
     if isinstance(error, socket.gaierror):
         return "the name does not resolve"
+    if str(error) == "No existing session":  # paramiko's word for a peer that fell silent before the login
+        return "the connection was taken, but nothing answered on it"
     return str(error).removeprefix("[Errno None] ") or type(error).__name__
 
 
