@@ -21,7 +21,7 @@ import orjson
 from runbook import outcome, record
 from runbook.chain import Chain
 from runbook.errors import RecordError
-from runbook.journal import OUTPUTS_VARIABLE, Journal, alive_path, fallback_folder, is_alive, journal_path, read
+from runbook.journal import Journal, alive_path, fallback_folder, is_alive, journal_path, read
 from runbook.parameters import project_root
 
 if TYPE_CHECKING:
@@ -56,11 +56,6 @@ class Finished:
         if self.state == outcome.WHOLE:
             return self.verdict or "UNKNOWN: the notebook ran whole but judged nothing."
         return f"{self.state.upper()}: {self.reason}"
-
-
-def outputs_folder() -> Path:
-    """Return the folder of the records: RUNBOOK_OUTPUTS, or outputs/ of the checkout."""
-    return Path(os.environ.get(OUTPUTS_VARIABLE) or project_root() / "outputs")
 
 
 def finalise(journal: Journal, state: str = "", reason: str = "") -> Finished:

@@ -16,7 +16,8 @@ NOTEBOOKS = ("04-health/quick", "04-health/detailed")
 def demo(name: str) -> int:
     """Start the practice server, run the health notebooks on it, leave their records. Installs Docker on Debian as root."""
     from runbook import runner  # noqa: PLC0415 (--help does not need it)
-    from runbook.archive import export_page, finalise_orphans, outputs_folder  # noqa: PLC0415 (as above)
+    from runbook.archive import export_page, finalise_orphans  # noqa: PLC0415 (as above)
+    from runbook.journal import outputs_folder  # noqa: PLC0415 (as above)
     from runbook.progress import Progress  # noqa: PLC0415 (as above)
 
     begun = time.monotonic()

@@ -22,7 +22,8 @@ Filter = dict[str, str | None]
 @click.pass_context
 def records(context: click.Context, outputs: Path | None) -> None:
     """What runs have left. RECORD is a name, the beginning or end of one, or `last`."""
-    from runbook.archive import export_page, finalise_orphans, outputs_folder  # noqa: PLC0415 (--help does not need it)
+    from runbook.archive import export_page, finalise_orphans  # noqa: PLC0415 (--help does not need it)
+    from runbook.journal import outputs_folder  # noqa: PLC0415 (as above)
 
     folder = outputs or outputs_folder()
     if not folder.is_dir():

@@ -42,7 +42,8 @@ def run(
 ) -> int:
     """Run NOTEBOOK (04-health/quick, or quick where that is unique) and leave a record in outputs/."""
     from runbook import runner  # noqa: PLC0415 (--help does not need it)
-    from runbook.archive import export_page, finalise_orphans, outputs_folder  # noqa: PLC0415 (as above)
+    from runbook.archive import export_page, finalise_orphans  # noqa: PLC0415 (as above)
+    from runbook.journal import outputs_folder  # noqa: PLC0415 (as above)
     from runbook.progress import Progress  # noqa: PLC0415 (as above)
 
     if help_notebook:

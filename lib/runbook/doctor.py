@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runbook.archive import outputs_folder
 from runbook.errors import RunbookError
+from runbook.journal import outputs_folder
 from runbook.parameters import load, project_root
 
 if TYPE_CHECKING:

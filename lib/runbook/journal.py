@@ -87,6 +87,13 @@ def state_folder() -> Path:
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "runbook"
 
 
+def outputs_folder() -> Path:
+    """Return the folder of the records: RUNBOOK_OUTPUTS, or outputs/ of the checkout."""
+    from runbook.parameters import project_root  # noqa: PLC0415 (slow; whoever asks for the folder has it already)
+
+    return Path(os.environ.get(OUTPUTS_VARIABLE) or project_root() / "outputs")
+
+
 def fallback_folder() -> Path:
     """Return where journals go on when outputs/ cannot be written."""
     return state_folder() / "journal"

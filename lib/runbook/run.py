@@ -17,7 +17,6 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runbook import bundles, notebook, parameters, recorder, tables
@@ -27,11 +26,13 @@ from runbook.connection import Connection
 from runbook.errors import ParametersError, PreflightError
 from runbook.facts import Facts, gather
 from runbook.facts import preflight as preflight_facts
-from runbook.journal import OUTPUTS_VARIABLE, Journal
+from runbook.journal import Journal, outputs_folder
 from runbook.secrets import redactor
 from runbook.verdict import State, Verdict, Verdicts
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from runbook.checks import Check
     from runbook.commands import Result
     from runbook.facts import AnyFact
@@ -247,11 +248,6 @@ def start(name: str, **given: Any) -> Run:
     if bundles.asks_server(source.name):
         run.connect()
     return run
-
-
-def outputs_folder() -> Path:
-    """Return the folder of the records: RUNBOOK_OUTPUTS, or outputs/ of the checkout."""
-    return Path(os.environ.get(OUTPUTS_VARIABLE) or parameters.project_root() / "outputs")
 
 
 def operator() -> str:
