@@ -18,6 +18,10 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 TREES = (
     "/opt/pazpaz",
@@ -253,7 +257,7 @@ def served() -> dict[str, Part]:
 PARTS = (tables, database, cache, containers, engine, files, firewall, objects, units, served)
 
 
-def look(part) -> dict[str, Part]:  # noqa: ANN001  # one of PARTS
+def look(part: Callable[[], dict[str, Part]]) -> dict[str, Part]:
     """Return a part; where it cannot be told, why: that is a state, too."""
     try:
         return part()

@@ -1,0 +1,224 @@
+"""Changes carried out as an operator does: dry run, apply with the phrase that the dry run showed, undo, resume.
+
+desk = Desk(tmp_path)
+dry = desk.dry_run("06-database/restore", backup="newest")
+done = desk.apply("06-database/restore", backup="newest")     # for danger: dry run, phrase, apply
+assert done.code == 0 and done.applied["state"] == "applied"
+desk.undo(done)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cli import LAUNCHER
+
+from runbook import journal, notebook
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from runbook.journal import Event
+
+RECORD = re.compile(r"^ +record +(\S+)\.ipynb$", re.MULTILINE)
+LONGEST_SECONDS = 900
+LOOK_SECONDS = 0.005
+
+
+@dataclass(frozen=True)
+class Change:
+    """One run that has ended. Without a record (refused before it began) `run_id` is empty."""
+
+    code: int
+    text: str
+    outputs: Path
+    run_id: str
+
+    @cached_property
+    def about(self) -> dict[str, Any]:
+        """What the record says of the run (metadata.runbook)."""
+        return about(self.outputs, self.run_id)
+
+    @cached_property
+    def events(self) -> tuple[Event, ...]:
+        """The run's journal."""
+        return events(self.outputs, self.run_id)
+
+    @property
+    def plan(self) -> dict[str, Any]:
+        """The plan that was shown last."""
+        return last(self.events, "plan")
+
+    @property
+    def applied(self) -> dict[str, Any]:
+        """What came of it: state, sentence, seconds, downtime."""
+        return last(self.events, "applied")
+
+    @property
+    def steps(self) -> list[tuple[int, str, str]]:
+        """Number, name and phase (apply, undo) of each step that was begun."""
+        return [(e.data["number"], e.data["name"], e.data["phase"]) for e in self.events if e.kind == "step.start"]
+
+    def __str__(self) -> str:
+        return f"exit code {self.code}: {self.text[-3000:]}"
+
+
+def about(outputs: Path, run_id: str) -> dict[str, Any]:
+    """Return what a record says of its run."""
+    found: dict[str, Any] = json.loads((outputs / f"{run_id}.ipynb").read_text())["metadata"]["runbook"]
+    return found
+
+
+def events(outputs: Path, run_id: str) -> tuple[Event, ...]:
+    """Return the events of a run's journal."""
+    path = journal.journal_path(outputs, run_id)
+    assert path is not None, f"no journal of {run_id} in {outputs}"
+    reading = journal.read(path)
+    assert reading.problems == (), reading.problems
+    return reading.events
+
+
+def last(found: Sequence[Event], kind: str) -> dict[str, Any]:
+    """Return the data of the last event of this kind; empty where there is none."""
+    return next((event.data for event in reversed(found) if event.kind == kind), {})
+
+
+@dataclass
+class Running:
+    """A run under way, in a process group of its own."""
+
+    process: subprocess.Popen[str]
+    outputs: Path
+    earlier: frozenset[str]
+    begun: float = field(default_factory=time.monotonic)
+
+    @property
+    def run_id(self) -> str:
+        """The newest run that was not there before; empty as long as there is none."""
+        new = {path.stem for path in (self.outputs / ".journal").glob("*.jsonl")} - self.earlier
+        return max(new, default="")
+
+    def events(self) -> tuple[Event, ...]:
+        """What the journal says so far (a line may be half written)."""
+        path = journal.journal_path(self.outputs, self.run_id) if self.run_id else None
+        return journal.read(path).events if path is not None else ()
+
+    def until(self, true: Callable[[tuple[Event, ...]], bool]) -> bool:
+        """Look into the journal every 5 ms until it is so; False when the run has ended before."""
+        deadline, size = time.monotonic() + LONGEST_SECONDS, -1
+        while time.monotonic() < deadline:
+            ended = self.process.poll() is not None
+            path = self.outputs / ".journal" / f"{self.run_id}.jsonl"
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_size != size:
+                    size = path.stat().st_size
+                    if true(self.events()):
+                        return True
+            if ended:
+                return False
+            time.sleep(LOOK_SECONDS)
+        raise AssertionError(f"the run did not end within {LONGEST_SECONDS} s")
+
+    def until_step(self, number: int, phase: str = "apply") -> bool:
+        """Wait until the start of this step is on disk; False when the run ended before."""
+        return self.until(
+            lambda found: any(
+                e.kind == "step.start" and e.data["phase"] == phase and e.data["number"] >= number for e in found
+            )
+        )
+
+    def kill(self) -> None:
+        """SIGKILL the runner and its kernel (each has a process group of its own)."""
+        pids = {self.process.pid} | {e.data["pid"] for e in self.events() if e.kind == "run.start"}
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.communicate()
+
+    def wait(self, seconds: float = LONGEST_SECONDS) -> Change:
+        """Wait for the end of the run."""
+        text, _ = self.process.communicate(timeout=seconds)
+        found = RECORD.findall(text)
+        return Change(self.process.returncode, text, self.outputs, Path(found[-1]).name if found else "")
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Where an operator works: a folder of records, a target, a name."""
+
+    outputs: Path
+    target: str = "sandbox"
+    operator: str = "tester"
+
+    def start(self, *words: str) -> Running:
+        """Start ./runbook with these words."""
+        environment = os.environ | {"RUNBOOK_OUTPUTS": str(self.outputs), "RUNBOOK_OPERATOR": self.operator}
+        earlier = frozenset(path.stem for path in (self.outputs / ".journal").glob("*.jsonl"))
+        process = subprocess.Popen(
+            [LAUNCHER, *words],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        return Running(process, self.outputs, earlier)
+
+    def run(self, *words: str) -> Change:
+        """Run ./runbook with these words to its end."""
+        return self.start(*words).wait()
+
+    def dry_run(self, name: str, **values: Any) -> Change:
+        """Look and plan; change nothing."""
+        return self.run("run", name, "--target", self.target, "--no-html", *_given(values))
+
+    def start_apply(self, name: str, **values: Any) -> Running:
+        """Start a run that changes; for danger with the phrase that a dry run shows. The dry run may refuse: see its text."""
+        confirm: list[str] = []
+        if notebook.find(name).kind == "danger":
+            dry = self.dry_run(name, **values)
+            assert dry.plan, f"the dry run made no plan: {dry}"
+            confirm = ["--confirm", dry.plan["phrase"]]
+        return self.start("run", name, "--target", self.target, "--no-html", "--apply", *confirm, *_given(values))
+
+    def apply(self, name: str, **values: Any) -> Change:
+        """Carry out a change, confirmed where it is a danger."""
+        return self.start_apply(name, **values).wait()
+
+    def undo(self, change: Change | str) -> Change:
+        """Take back what a run changed."""
+        return self._refer("undo", change)
+
+    def resume(self, change: Change | str) -> Change:
+        """Go on where a run stopped."""
+        return self._refer("resume", change)
+
+    def _refer(self, word: str, change: Change | str) -> Change:
+        """Carry it out; where a phrase is wanted, the one that its dry run shows."""
+        run_id = change if isinstance(change, str) else change.run_id
+        dry = self.run(word, run_id, "--no-html")
+        confirm = ["--confirm", dry.plan["phrase"]] if dry.run_id and dry.plan else []
+        return self.run(word, run_id, "--no-html", "--apply", *confirm)
+
+    def verify(self) -> None:
+        """Check the chain of the records."""
+        done = self.run("records", "verify")
+        assert done.code == 0, done
+
+
+def _given(values: dict[str, Any]) -> Iterator[str]:
+    for name, value in values.items():
+        yield from ("-p", name, str(value))
