@@ -85,6 +85,9 @@ DETAILED = (
     )
 )
 
+# What every change looks at before and after: the user's way, the containers, and the disk it could fill.
+SERVED = FROM_OUTSIDE + CONTAINERS + Bundle(("resources.filesystems",), ("resources.disks",))
+
 BUNDLES: dict[str, Bundle] = {
     "00-start-here": Bundle((), ("about.review", "about.exceptions")),
     "01-access/ssh-and-sudo": PEOPLE
@@ -99,7 +102,22 @@ BUNDLES: dict[str, Bundle] = {
         ("inventory.variables", "inventory.compose", "inventory.packages"),
     ),
     "02-services/status": FROM_OUTSIDE + CONTAINERS + FILES,
+    "02-services/control": SERVED + FILES,
     "02-services/logs": LOGS,
+    "03-deploy/backend": SERVED + FILES + DATABASE,
+    "03-deploy/backend-rollback": SERVED + FILES + DATABASE,
+    "03-deploy/frontend": SERVED + FILES,
+    "03-deploy/migrate": SERVED + DATABASE + COPIES,
+    "03-deploy/migrate-rollback": SERVED + DATABASE + COPIES,
+    "05-certificates/renew": CERTIFICATES + SERVED,
+    "05-certificates/internal": CERTIFICATES + SERVED,
+    "06-database/backup": DATABASE + SERVED,
+    "06-database/restore": DATABASE + SERVED,
+    "06-database/maintain": DATABASE + SERVED,
+    "07-backup/full-backup": COPIES + SERVED,
+    "07-backup/retention": COPIES + Bundle(("resources.filesystems",), ("resources.disks",)),
+    "07-backup/disaster-recovery": Bundle((), ()),
+    "10-maintenance/rotate-secrets": SERVED + DATABASE,
     "04-health/quick": QUICK,
     "04-health/detailed": DETAILED,
     "04-health/log-scan": LOGS,

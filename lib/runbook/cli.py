@@ -13,6 +13,9 @@ from runbook.errors import EXIT_FAILED, EXIT_REFUSED, RunbookError
 
 COMMANDS = {
     "run": ("runbook.cli_run:run", "Run a notebook against a target and leave a record."),
+    "undo": ("runbook.cli_change:undo", "Take back what a run changed."),
+    "resume": ("runbook.cli_change:resume", "Go on where a run stopped."),
+    "unlock": ("runbook.cli_change:unlock", "Take away the lock that a dead run left on a target."),
     "notebooks": ("runbook.cli_notebooks:notebooks", "List the notebooks; given a symptom, those that fit."),
     "records": ("runbook.cli_records:records", "List, show, compare and verify what runs have left."),
     "params": ("runbook.cli_params:params", "Check the params file of a target."),

@@ -69,6 +69,12 @@ class JournalClient(PapermillNotebookClient):  # type: ignore[misc]  # papermill
                 self.stopper.cell_ends(index)
                 self.nb_man.cell_complete(self.nb.cells[index], cell_index=index)
 
+    def output(self, outs: Any, msg: Any, display_id: str, cell_index: int) -> Any:
+        """Take an output of a cell; what a change says while it goes on is shown in the terminal at once."""
+        if msg["msg_type"] == "stream" and msg["content"]["name"] == "stdout":
+            self.stopper.progress.note(msg["content"]["text"].rstrip("\n").replace("\n", "\n  "))
+        return super().output(outs, msg, display_id, cell_index)
+
     def _name_cells(self, cell_id: str | None) -> None:
         """Send the cell's id along, as JupyterLab does (nbclient leaves it out)."""
         session = self.kc.session

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from runbook.journal import Event
 
 WHOLE, REFUSED, FAILED, INCOMPLETE = "whole", "refused", "failed", "incomplete"
+BAD_CHANGES = frozenset({"failed", "rolled back", "worse"})
 OK, INTERRUPTED, NOT_REACHED, BEFORE = "ok", "interrupted", "not reached", "ran before recording began"
 
 
@@ -202,19 +203,37 @@ def verdict_of(events: Sequence[Event]) -> dict[str, Any] | None:
     return next((event.data for event in reversed(events) if event.kind == "verdict"), None)
 
 
+def applied_of(events: Sequence[Event]) -> dict[str, Any]:
+    """Return what came of the run's change; empty where it came to none."""
+    return next((event.data for event in reversed(events) if event.kind == "applied"), {})
+
+
+def steps_of(events: Iterable[Event]) -> list[dict[str, Any]]:
+    """Return the steps that were begun, in order; `ok` is None for one whose end nobody saw."""
+    steps: list[dict[str, Any]] = []
+    for event in events:
+        if event.kind == "step.start":
+            steps.append({**event.data, "begun": event.time, "ok": None, "seconds": None, "output": ""})
+        elif event.kind == "step.end":
+            for step in steps:
+                if step["ok"] is None and (step["name"], step["phase"]) == (event.data["name"], event.data["phase"]):
+                    step |= {key: event.data[key] for key in ("ok", "seconds", "output")}
+    return steps
+
+
 def exit_code(events: Sequence[Event]) -> int:
     """Given a run's events, return the exit code of `./runbook run`.
 
     0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN (also: whole, but nothing was judged), 4 refused, 5 failed, stopped, killed or
-    without an end.
+    without an end; also where the change itself failed or was rolled back, whatever the checks say.
     """
     end = end_of(events)
     if end is None:
         return EXIT_FAILED
     if end.get("state") == REFUSED:
-        changed = any(item.get("changes") for item in commands_of(events))
+        changed = any(event.kind == "step.start" and event.data.get("changes") for event in events)
         return EXIT_FAILED if changed else EXIT_REFUSED
-    if end.get("state") != WHOLE:
+    if end.get("state") != WHOLE or applied_of(events).get("state") in BAD_CHANGES:
         return EXIT_FAILED
     verdict = verdict_of(events)
     if verdict is None:

@@ -53,6 +53,8 @@ def summary(events: Sequence[Event], runs: Sequence[CellRun], problems: Sequence
         "before": next((item for item in verdicts if item.get("when", "before") == "before"), None),
         "after": next((item for item in reversed(verdicts) if item.get("when") == "after"), None),
         "plan": _last(events, "plan"),
+        "applied": outcome.applied_of(events),
+        "steps": outcome.steps_of(events),
         "outcome": _last(events, "outcome"),
         "next": (_last(events, "outcome") or {}).get("next", []),
         "notes": [text for event in events if event.kind in {"note", "outcome"} if (text := event.data.get("note"))],
@@ -102,6 +104,8 @@ def assemble(
             _markdown("runbook-extra", "## Also run\nThese cells are not in the notebook as it lies in `notebooks/`.")
         )
         cells += [_ran(run) for run in extra]
+    if told["steps"]:
+        cells.append(_markdown("runbook-steps", steps_text(told["steps"])))
     cells.append(_markdown("runbook-commands", commands_text(told["commands"])))
     cells.append(_scraps(told, facts_of(events)))
     metadata = {
@@ -209,6 +213,9 @@ def banner(told: dict[str, Any], runs: Sequence[CellRun]) -> str:
     header = told["header"]
     whole = told["state"] == WHOLE
     verdict = told["verdict"] if whole else f"NOT WHOLE ({told['state']})"
+    applied = told["applied"].get("state", "")
+    if whole and applied in outcome.BAD_CHANGES:
+        verdict = f"CHANGE {applied.upper()}, checks {verdict}"
     lines = [
         f"# {verdict}: {_cell(header.get('notebook', 'a notebook'))} on {_cell(header.get('target', 'a target'))}",
         "",
@@ -227,6 +234,13 @@ def banner(told: dict[str, Any], runs: Sequence[CellRun]) -> str:
     lines += [
         f"**The journal of this run was tampered with:** {_cell(problem)}\n" for problem in told["journal_problems"]
     ]
+    if told["applied"]:
+        said = [
+            told["applied"].get("sentence", ""),
+            told["applied"].get("downtime", ""),
+            told["applied"].get("next", ""),
+        ]
+        lines += [f"**Change: {_cell(applied)}.** " + " ".join(f"{_cell(text)}" for text in said if text), ""]
     sentence = ((told["after"] or told["before"]) or {}).get("sentence", "")
     lines += [_cell(sentence), ""] if sentence else []
     facts = {
@@ -237,10 +251,24 @@ def banner(told: dict[str, Any], runs: Sequence[CellRun]) -> str:
         "commands on the server": len(told["commands"]),
         "exit code": told["exit_code"],
         "continues": header.get("continues", ""),
+        "resumes": header.get("resumes", ""),
+        "takes back": header.get("undoes", ""),
     }
     lines += ["| | |", "|---|---|", *(f"| {name} | {_cell(value)} |" for name, value in facts.items() if value != "")]
     lines += [f"\n> Note: {_cell(note)}" for note in told["notes"]]
     return "\n".join(lines)
+
+
+def steps_text(steps: Sequence[dict[str, Any]]) -> str:
+    """Return every step that was begun as a table, in order, with what became of it."""
+    words = {True: "done", False: "FAILED", None: "BEGUN, END NOT SEEN"}
+    rows = [
+        f"| {item['number']} | {_cell(item['phase'])} | {_cell(item['name'])} | {words[item['ok']]} "
+        f"| {'' if item['seconds'] is None else format(item['seconds'], '.1f')} | {_code(item['command'])} |"
+        for item in steps
+    ]
+    head = ["| no. | phase | step | outcome | took (s) | command |", "|---:|---|---|---|---:|---|"]
+    return "\n".join(["## Steps of the change", "", *head, *rows])
 
 
 def commands_text(commands: Sequence[dict[str, Any]]) -> str:
@@ -280,6 +308,9 @@ def _scraps(told: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
         # scrapbook's schema takes no null: what there is not is empty
         "before": told["before"] or {},
         "after": told["after"] or {},
+        "plan": told["plan"] or {},
+        "applied": told["applied"],
+        "steps": told["steps"],
         "commands": told["commands"],
         "next": told["next"] or [],
         "facts": facts,

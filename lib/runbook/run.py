@@ -1,4 +1,4 @@
-"""One run of a notebook, as its cells see it: start, preflight, gather, judge, finish, next.
+"""One run of a notebook, as its cells see it: start, preflight, gather, judge, plan, apply, finish, next.
 
 The same object works under the runner, under plain papermill and by Run All in JupyterLab: parameters are read from the
 notebook's own namespace and checked here, so no way of starting a notebook goes around the guards.
@@ -7,6 +7,8 @@ notebook's own namespace and checked here, so no way of starting a notebook goes
 from __future__ import annotations
 
 import ast
+import atexit
+import contextlib
 import datetime as dt
 import fnmatch
 import getpass
@@ -20,19 +22,26 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from runbook import bundles, notebook, parameters, recorder, tables
+from runbook.actions import apply as applying
+from runbook.actions import lock, planning, reference
+from runbook.actions.doer import Doer
+from runbook.actions.plan import Context
 from runbook.checks import exceptions
 from runbook.checks.preflight import preflight
 from runbook.connection import Connection
-from runbook.errors import ParametersError, PreflightError
+from runbook.errors import LockError, ParametersError, PreflightError, RunbookError
 from runbook.facts import Facts, gather
 from runbook.facts import preflight as preflight_facts
-from runbook.journal import Journal, outputs_folder
+from runbook.journal import Journal, is_alive, outputs_folder, read
 from runbook.secrets import redactor
 from runbook.verdict import State, Verdict, Verdicts
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
+    from runbook.actions.apply import Outcome
+    from runbook.actions.plan import Plan
     from runbook.checks import Check
     from runbook.commands import Result
     from runbook.facts import AnyFact
@@ -52,21 +61,45 @@ class Run:
         values: dict[str, Any],
         settings: parameters.Parameters,
         journal: Journal,
+        earlier: reference.Reference | None = None,
     ) -> None:
         self.notebook = source
+        self.reference = earlier
         self.values = values
         self.parameters = settings
         self.journal = journal
         self.connection = Connection(settings, on_results=self._note_commands)
-        self.apply = bool(values.get("apply", False))
+        self.applies = bool(values.get("apply", False))
         self.before: Verdicts | None = None
+        self.outcome: Outcome | None = None
+        self._held = False
+
+    @property
+    def kind(self) -> str:
+        """The notebook's kind: read, change or danger."""
+        return self.notebook.kind
+
+    @property
+    def label(self) -> str:
+        """Begins the names of this run's units on the server: its time and its random part."""
+        time_of_day, *_, rest = self.journal.run_id.lower().split("--")
+        return f"{time_of_day}-{rest}"
+
+    @property
+    def stamp(self) -> str:
+        """The time in the names of what this run makes; a resumed run goes on with the first one's."""
+        if self.reference is not None and self.reference.mode == "resume":
+            return self.reference.earlier.stamp
+        return self.journal.run_id.partition("--")[0]
 
     def __repr__(self) -> str:
         peer = self.connection.peer
         where = f"{peer.user}@{peer.host}:{peer.port}" if peer else "not connected"
-        mode = "APPLY: this run changes the server" if self.apply else "read only: this run changes nothing"
+        mode = "APPLY: this run changes the server" if self.applies else "dry run: this run changes nothing"
         if self.notebook.kind == "read":
             mode = "read only: this notebook changes nothing"
+        elif self.reference is not None:
+            mode = f"{mode} ({self.reference.mode} of {self.reference.earlier.run_id})"
         expected = self.parameters.connection.hostname or "any host"
         return f"{self.parameters.target} ({self.parameters.purpose}) | {where} | host {expected} | operator {operator()} | {mode}"
 
@@ -84,9 +117,9 @@ class Run:
         )
 
     def preflight(self) -> tables.Table:
-        """Check that this runbook applies here and now and return the checks as a table.
+        """Check that this runbook applies here and now and return the checks as a table; take the lock where it will change.
 
-        Raises PreflightError that names every reason why it does not.
+        Raises PreflightError that names every reason why it does not; LockError when another operator is at work.
         """
         facts = gather(self.connection, self.parameters, preflight_facts.FACTS)
         verdicts = Verdicts.of(preflight(facts, self.parameters))
@@ -98,11 +131,96 @@ class Run:
                 + "\n".join(f"  - {row.subject}: {row.reason}" for row in against),
                 remedy="mend what is listed, then run again from the top; nothing was changed",
             )
+        if self.applies and self.kind != "read":
+            self.hold()
         return tables.verdict_table(verdicts)
+
+    def hold(self) -> None:
+        """Take the target's lock and wait for what an earlier run still has at work there. Raises LockError."""
+        if self._held:
+            return
+        self._take_over()
+        holder = lock.Holder(
+            operator(), platform.node(), self.notebook.name, self.journal.run_id, dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+        )  # fmt: skip
+        lock.take(self.connection, holder)
+        self._held = True
+        self.journal.event("lock", holder=holder, taken=True)
+        atexit.register(self._let_go)
+        shell = _shell()
+        if shell is not None:
+            shell.events.register("post_run_cell", self._after_cell)
+        Doer(self.connection, self.journal, self.label, applying.say).settle()
+
+    def _take_over(self) -> None:
+        """Where the lock is held by the very run that this one resumes or takes back, and that run is over, take it away."""
+        if self.reference is None:
+            return
+        held = lock.holder(self.connection)
+        if held is None or held.run not in self.reference.earlier.runs:
+            return
+        if is_alive(self.journal.outputs, held.run):
+            raise LockError(f"the run {held.run} is still going on", remedy="wait for its end, or stop it first")
+        lock.release(self.connection, held.run)
+        self.journal.event("lock", holder=held, taken_over=True)
+
+    def _after_cell(self, result: Any) -> None:
+        """A cell that failed ends the run: nothing was begun, so the target is free again."""
+        if result.error_before_exec or result.error_in_exec:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Release the lock, unless a step was begun and the server may be between two states."""
+        if not self._held or self._between():
+            return
+        self._held = False
+        with contextlib.suppress(RunbookError):  # the server is away: the lock names us, and `unlock` takes it away
+            lock.release(self.connection, self.journal.run_id)
+            self.journal.event("lock", released=True)
+
+    def _between(self) -> bool:
+        if self.outcome is not None:
+            return self.outcome.between
+        return any(event.kind == "step.start" for event in read(self.journal.place).events)
+
+    def plan(self, facts: Facts, verdict: Verdicts) -> Plan:
+        """Given the facts and what the checks say of them, return the plan: what would be done, and how it is undone.
+
+        Raises PreflightError, ParametersError where the planner refuses.
+        """
+        made = self._planned(facts, verdict)
+        self.journal.event("plan", **made.as_json())
+        return made
+
+    def _planned(self, facts: Facts, verdict: Verdicts) -> Plan:
+        if self.reference is not None and self.reference.mode == "undo":
+            taken = reference.undo_plan(self.reference.earlier, self.parameters.target, self.stamp)
+            return planning.less_finished(self.connection, taken)
+        context = Context(facts, verdict, self.parameters, self.values, self.stamp)
+        return planning.make(self.connection, self.notebook.name, context)
+
+    def plan_anew(self) -> Plan:
+        """Gather the facts anew and plan from them."""
+        facts = self._gathered()
+        return self._planned(facts, self._judged(facts))
+
+    def look(self) -> Verdicts:
+        """Gather and judge, without keeping it as the run's verdict."""
+        with self.connection.unrecorded():
+            return self._judged(self._gathered())
+
+    def apply(self, plan: Plan) -> Outcome:
+        """Carry out the plan where `apply` is True and it is confirmed; else say what is missing.
+
+        Raises ConfirmationError, LockError. A step that fails does not raise: the outcome says so, and what was done about it.
+        """
+        before = self.before if self.before is not None else self.look()
+        self.outcome = applying.apply(self, plan, str(self.values.get("confirm", "")), before)
+        return self.outcome
 
     def gather(self, *facts: AnyFact) -> Facts:
         """Ask the server (and look from this side) for the notebook's facts, or for the given ones; keep them."""
-        found = gather(self.connection, self.parameters, facts or bundles.facts(self.notebook.name, self.values))
+        found = self._gathered(*facts)
         self.journal.event("facts", seconds=round(found.seconds, 3), facts=found.as_json())
         return found
 
@@ -111,16 +229,22 @@ class Run:
 
         The first judgement of a run is the state before, a later one the state after.
         """
-        rows: list[Verdict] = []
-        for check in checks or bundles.checks(self.notebook.name):
-            rows += check(facts, self.parameters)
-        judged = Verdicts.of(exceptions.apply(rows, self.parameters.known_exceptions, today=facts.at.date()))
+        judged = self._judged(facts, *checks)
         when = "before" if self.before is None else "after"
         self.before = self.before or judged
         self.journal.event(
             "verdict", when=when, state=judged.state.name, sentence=judged.sentence, rows=judged.as_json()
         )
         return judged
+
+    def _gathered(self, *facts: AnyFact) -> Facts:
+        return gather(self.connection, self.parameters, facts or bundles.facts(self.notebook.name, self.values))
+
+    def _judged(self, facts: Facts, *checks: Check) -> Verdicts:
+        rows: list[Verdict] = []
+        for check in checks or bundles.checks(self.notebook.name):
+            rows += check(facts, self.parameters)
+        return Verdicts.of(exceptions.apply(rows, self.parameters.known_exceptions, today=facts.at.date()))
 
     def next(self, verdict: Verdicts) -> tables.Table:
         """Given the verdict, return the notebooks to open next."""
@@ -194,9 +318,10 @@ class Run:
         note = str(self.values.get("note", ""))
         steps = sorted({row.next for row in verdict if row.next and row.state is not State.OK})
         self.journal.event("outcome", state=verdict.state.name, sentence=verdict.sentence, note=note, next=steps)
+        self._let_go()
         self.connection.close()
         recorder.finishing()
-        return Ending(verdict.state, f"{self.journal.run_id}.ipynb")
+        return Ending(verdict.state, f"{self.journal.run_id}.ipynb", self.outcome.state if self.outcome else "")
 
     def _note_commands(self, results: dict[str, Result]) -> None:
         """Keep what was asked of the server: one event for a round trip."""
@@ -223,9 +348,11 @@ class Ending:
 
     state: State
     record: str
+    outcome: str = ""
 
     def __repr__(self) -> str:
-        return f"{self.state}. Record: outputs/{self.record}"
+        done = f" Change: {self.outcome}." if self.outcome else ""
+        return f"{self.state}.{done} Record: outputs/{self.record}"
 
 
 def start(name: str, **given: Any) -> Run:
@@ -237,17 +364,34 @@ def start(name: str, **given: Any) -> Run:
     source = notebook.find(name)
     namespace = _namespace()
     taken = {item.name: namespace[item.name] for item in source.parameters if item.name in namespace}
+    earlier = reference.find(outputs_folder())
     values = notebook.check(source, _injected() | taken | given)
+    if earlier is not None and earlier.mode == "resume":
+        values |= {key: value for key, value in earlier.earlier.pinned.items() if key in values}
     target = values.get("target", "sandbox")
-    journal = Journal.create(outputs_folder(), _header(source, target, values))
+    header = _header(source, target, values)
+    if earlier is not None:
+        header |= {"resumes" if earlier.mode == "resume" else "undoes": earlier.earlier.run_id}
+    journal = Journal.create(outputs_folder(), header)
     recorder.install(journal)
     settings = parameters.load(target)
     if values.get("depth") in {"quick", "full"}:
         settings = settings.model_copy(update={"depth": values["depth"]})
-    run = Run(source, values, settings, journal)
+    run = Run(source, values, settings, journal, earlier)
     if bundles.asks_server(source.name):
         run.connect()
     return run
+
+
+def look_and_plan(
+    source: notebook.Notebook, values: Mapping[str, Any], settings: parameters.Parameters, stamp: str
+) -> Plan:
+    """Given a notebook and its values, return the plan for the server as it is now, without a run: nothing is kept."""
+    with Connection(settings) as connection:
+        facts = gather(connection, settings, bundles.facts(source.name, dict(values)))
+        rows = [row for check in bundles.checks(source.name) for row in check(facts, settings)]
+        judged = Verdicts.of(exceptions.apply(rows, settings.known_exceptions, today=facts.at.date()))
+        return planning.make(connection, source.name, Context(facts, judged, settings, values, stamp))
 
 
 def operator() -> str:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from runbook.archive import Finished
 
 CELL_TIMEOUT_SECONDS = 600.0
+CHANGE_TIMEOUT_SECONDS = 6 * 3600.0  # each step has its own limit; a big restore takes its time
 
 
 def check(wanted: str, target: str | None, given: Mapping[str, str]) -> tuple[notebook.Notebook, dict[str, Any]]:
@@ -58,10 +59,12 @@ def run(
     outputs: Path,
     progress: Progress | None = None,
     *,
-    cell_timeout: float = CELL_TIMEOUT_SECONDS,
+    cell_timeout: float | None = None,
 ) -> Finished:
     """Given a notebook and its checked values, run it and return the finished run. Raises RecordError, RunbookError."""
     shown = progress or Progress()
+    if cell_timeout is None:
+        cell_timeout = CELL_TIMEOUT_SECONDS if found.kind == "read" else CHANGE_TIMEOUT_SECONDS
     header = {
         "notebook": found.name,
         "title": found.title,

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 PREFIX = "runbook-"
 POLL_SECONDS = 0.5
 NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,180}", re.ASCII)
+ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "LC_ALL": "C.UTF-8",
+    "DEBIAN_FRONTEND": "noninteractive",
+}
 PROPERTIES = ("LoadState", "ActiveState", "SubState", "Result", "ExecMainStatus", "ExecMainCode")
 
 
@@ -42,10 +47,16 @@ def unit_name(name: str) -> str:
     return f"{PREFIX}{name}.service"
 
 
-def start_command(name: str, command: Command) -> Command:
-    """Given a step, return the command that starts it as a transient unit."""
+def start_command(name: str, command: Command, account: str = "root") -> Command:
+    """Given a step, return the command that starts it as a transient unit that runs as `account`.
+
+    Naming the account makes systemd set HOME and the supplementary groups as a login would (systemd.exec(5), User=).
+    """
     limits = ["--property=Type=exec", "--property=RemainAfterExit=yes", f"--property=RuntimeMaxSec={command.timeout:g}"]
-    argv = ("systemd-run", f"--unit={unit_name(name)}", "--quiet", *limits, "--", *command.argv)
+    words = [f"--uid={account}", *(f"--setenv={name}={value}" for name, value in ENVIRONMENT.items())]
+    argv = ("systemd-run", f"--unit={unit_name(name)}", "--quiet", *limits, *words, "--")
+    # systemd puts variables into arguments by itself; a doubled dollar sign is a plain one (systemd.service(5), COMMAND LINES)
+    argv += tuple(word.replace("$", "$$") for word in command.argv)
     return Command(argv, sudo=True, changes=True, secret=command.secret, why=command.why)
 
 
@@ -79,13 +90,13 @@ def parse_state(text: str) -> LongState:
     return LongState("failed", code, fields["Result"])
 
 
-def start(connection: Connection, name: str, command: Command) -> LongState:
+def start(connection: Connection, name: str, command: Command, *, account: str = "root") -> LongState:
     """Start a step, or find it again when it is there. Raises CommandError."""
     found = state(connection, name)
     if found.phase != "absent":
         return found
     try:
-        connection.run(start_command(name, command))
+        connection.run(start_command(name, command, account))
     except ConnectionLost:
         # the one change that may be asked about again: the unit's name tells whether it was started
         found = state(connection, name)
@@ -124,8 +135,16 @@ def wait(
 def output(connection: Connection, name: str, *, lines: int = 200) -> str:
     """Return the last lines that a step printed."""
     return connection.run(
+        # what the unit wrote last may not have reached the journal's file yet: --sync waits for it
         Command(
-            ("journalctl", f"_SYSTEMD_UNIT={unit_name(name)}", "-o", "cat", "-n", str(lines), "--no-pager"), sudo=True
+            (
+                "sh",
+                "-c",
+                'journalctl --sync; exec journalctl "_SYSTEMD_UNIT=$0" -o cat -n "$1" --no-pager',
+                unit_name(name),
+                str(lines),
+            ),
+            sudo=True,
         )
     ).stdout
 

@@ -15,6 +15,7 @@ from runbook.tables.firewall import firewall, ports
 from runbook.tables.inventory import locations, packages, variables
 from runbook.tables.logs import database_refusals, live_line, log_lines, messages, requests
 from runbook.tables.logs import services as log_services
+from runbook.tables.plan import plan, plan_commands
 from runbook.tables.resources import disks, docker_disk, host, usage
 from runbook.tables.services import compose, containers, images
 from runbook.tables.start import card, contacts, notebooks
@@ -57,6 +58,8 @@ __all__ = [
     "next_steps",
     "notebooks",
     "packages",
+    "plan",
+    "plan_commands",
     "ports",
     "query",
     "requests",

@@ -110,6 +110,10 @@ class Table:
     def _more(self) -> str:
         return f"and {self.left_out:,} more (all in the record)" if self.left_out else ""
 
+    @property
+    def _notes(self) -> list[str]:
+        return [text for text in (self._more, *self.note.split("\n")) if text]
+
     def __len__(self) -> int:
         return len(self.rows)
 
@@ -124,7 +128,7 @@ class Table:
             lines.append((" " * GAP).join("-" * width for width in widths))
             for row in seen:
                 lines += _line(row, widths, right)
-        lines += [line for text in (self._more, self.note) if text for line in textwrap.wrap(text, WIDTH)]
+        lines += [line for text in self._notes for line in textwrap.wrap(text, WIDTH)]
         return "\n".join(lines) or "(nothing)"
 
     def _repr_html_(self) -> str:
@@ -145,7 +149,7 @@ class Table:
             + "</tr>"
             for row in self.rows[: self.shown]
         )
-        notes = "".join(f'<p style="{NOTE_STYLE}">{html.escape(text)}</p>' for text in (self._more, self.note) if text)
+        notes = "".join(f'<p style="{NOTE_STYLE}">{html.escape(text)}</p>' for text in self._notes)
         if not self.rows:
             return f'<p style="{NOTE_STYLE};font-weight:bold">{html.escape(self.title or "(nothing)")}</p>{notes}'
         return (

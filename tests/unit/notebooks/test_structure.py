@@ -26,7 +26,7 @@ PROCEDURES = {
 READY = {
     "start.quick-reference", "access.ssh", "access.sudo", "access.firewall", "access.server-locations", "services.status",
     "services.logs", "health.quick", "health.detailed", "health.log-scan", "certificates.status", "certificates.timer",
-    "maintenance.certificates", "database.query", "database.size", "backup.coverage",
+    "maintenance.certificates", "database.query", "database.size", "backup.coverage", "services.restart", "services.stop-start",
 }  # fmt: skip
 NAMES = notebook.names()
 PLANNED = {where for _, where in PROCEDURES.values()} - set(NAMES)

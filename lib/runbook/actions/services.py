@@ -1,0 +1,262 @@
+"""Restart, recreate, stop and start services, and the whole stack down and up. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runbook.actions import stack
+from runbook.actions.plan import Context, Plan, Step
+from runbook.commands import Command
+from runbook.errors import PreflightError
+from runbook.facts import Missing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runbook.facts.services import Containers
+    from runbook.parameters import Parameters
+
+RESTART_SECONDS, START_SECONDS = 5.0, 10.0
+# a container that was started (or made) since the run began need not be started again; times as Docker writes them, to the second
+SINCE = """
+field=$1; since=${2%Z}; shift 2
+for name in "$@"; do
+  at=$(docker inspect --format "{{$field}}" "$name" | tr -d ':-' | cut -c 1-15) || exit 1
+  [ "$at" \\> "$since" ] || [ "$at" = "$since" ] || exit 1
+done
+"""
+STATE_IS = """
+wanted=$1; shift
+for name in "$@"; do
+  [ "$(docker inspect --format '{{.State.Running}}' "$name" 2>/dev/null)" = "$wanted" ] || exit 1
+done
+"""
+GONE = 'for name in "$@"; do if docker inspect "$name" >/dev/null 2>&1; then exit 1; fi; done'
+
+
+def control(context: Context) -> Plan:
+    """Given `action` and `services`, return the plan. Raises ParametersError, PreflightError."""
+    found = context.facts.get("containers")
+    if isinstance(found, Missing):
+        raise PreflightError(f"the containers could not be looked at: {found}", remedy="open 02-services/status first")
+    services = stack.chosen_services(context.parameters, str(context.values.get("services", "")))
+    actions: dict[str, Callable[[Context, tuple[str, ...], Containers], Plan]] = {
+        "restart": _restart, "recreate": _recreate, "stop": _stop, "start": _start, "down": _down, "up": _up,
+    }  # fmt: skip
+    return actions[str(context.values.get("action", "restart"))](context, services, found)
+
+
+def _names(services: tuple[str, ...], context: Context) -> str:
+    everything = len(services) == len(context.parameters.stack.services)
+    return "all services" if everything else ", ".join(services)
+
+
+def _basis(services: tuple[str, ...], found: Containers) -> dict[str, object]:
+    return {
+        "containers": {
+            name: {"exists": name in found.expected, "running": name in found.expected and found.expected[name].running,
+                   "image": found.expected[name].image if name in found.expected else ""}
+            for name in services
+        }
+    }  # fmt: skip
+
+
+def _stale(context: Context, services: tuple[str, ...], found: Containers) -> list[str]:
+    """Services whose container was made from other files than there are now."""
+    compose = context.facts.get("compose")
+    if isinstance(compose, Missing) or not compose.valid:
+        return []
+    return [
+        name for name in services
+        if name in found.expected and compose.would.get(found.expected[name].name) not in {None, "Running"} and found.expected[name].running
+    ]  # fmt: skip
+
+
+def _since(context: Context, field: str, *names: str) -> Command:
+    return Command(("bash", "-c", SINCE, "since", field, context.stamp, *names), why="done since the run began")
+
+
+def _state_is(running: bool, *names: str) -> Command:
+    return Command(("bash", "-c", STATE_IS, "state", "true" if running else "false", *names))
+
+
+def _restart(context: Context, services: tuple[str, ...], found: Containers) -> Plan:
+    absent = [name for name in services if name not in found.expected]
+    if absent:
+        raise PreflightError(
+            f"{', '.join(absent)}: there is no container to restart",
+            remedy='make it with action="up"',
+        )
+    parameters = context.parameters
+    steps: list[Step] = []
+    for name in services:
+        container = parameters.stack.container(name)
+        steps += [
+            Step(
+                f"restart-{name}",
+                stack.compose(parameters, "restart", name, why=f"restart {name}"),
+                affects=name,
+                downtime_seconds=0 if name in {"clamav", "arq-worker"} else RESTART_SECONDS,
+                no_undo="a restart keeps the container and its data; there is nothing to take back",
+                done=_since(context, ".State.StartedAt", container),
+                evidence=stack.evidence(parameters, [name]),
+            ),
+            stack.healthy(parameters, [name], name=f"wait-{name}"),
+        ]
+    stale = _stale(context, services, found)
+    notes = (
+        (f'{", ".join(stale)}: the compose file or {parameters.stack.env_file} changed since the container was made, and a restart does not re-read them; action="recreate" does',)
+        if stale
+        else ()
+    )  # fmt: skip
+    return Plan(
+        f"Restart {_names(services, context)}", parameters.target, context.stamp, steps=(*steps, *stack.served(parameters)),
+        basis=_basis(services, found), notes=notes,
+    )  # fmt: skip
+
+
+def _recreate(context: Context, services: tuple[str, ...], found: Containers) -> Plan:
+    parameters = context.parameters
+    steps = [stack.save_logs(parameters, services, context.work)]
+    for name in services:
+        steps += [
+            Step(
+                f"recreate-{name}",
+                stack.compose(parameters, "up", "--detach", "--no-deps", "--force-recreate", "--pull", "never", name, why=f"make {name} anew from the files as they are now"),
+                affects=name,
+                downtime_seconds=RESTART_SECONDS,
+                no_undo="the container is made from the files as they are now; to go back, put the files back and recreate",
+                done=_since(context, ".Created", parameters.stack.container(name)),
+                evidence=stack.evidence(parameters, [name]),
+            ),
+            stack.healthy(parameters, [name], name=f"wait-{name}"),
+        ]  # fmt: skip
+    losses = ("the containers' own logs and files outside of volumes; the logs are saved before",)
+    return Plan(
+        f"Recreate {_names(services, context)}", parameters.target, context.stamp, steps=(*steps, *stack.served(parameters)),
+        basis=_basis(services, found), losses=losses,
+    )  # fmt: skip
+
+
+def _stop(context: Context, services: tuple[str, ...], found: Containers) -> Plan:
+    parameters = context.parameters
+    running = tuple(name for name in services if name in found.expected and found.expected[name].running)
+    title = f"Stop {_names(services, context)}"
+    if not running:
+        return Plan(title, parameters.target, context.stamp, nothing="none of them runs", basis=_basis(services, found))
+    backwards = stack.ordered(parameters, running, backwards=True)
+    back = (
+        Step("start-again", stack.compose(parameters, "start", *reversed(backwards), why="start them again")),
+        stack.healthy(parameters, tuple(reversed(backwards)), name="wait-started"),
+    )
+    step = Step(
+        "stop",
+        stack.compose(parameters, "stop", *backwards, why=f"stop {', '.join(backwards)}, those that depend on others first"),
+        affects=", ".join(backwards),
+        undo=back,
+        done=_state_is(False, *stack.containers(parameters, backwards)),
+    )  # fmt: skip
+    return Plan(
+        title, parameters.target, context.stamp, steps=(step,), basis=_basis(services, found), tolerates=("*",),
+        notes=('they stay stopped, also after a reboot, until action="start"',),
+    )  # fmt: skip
+
+
+def _start(context: Context, services: tuple[str, ...], found: Containers) -> Plan:
+    parameters = context.parameters
+    absent = [name for name in services if name not in found.expected]
+    if absent:
+        raise PreflightError(f"{', '.join(absent)}: there is no container to start", remedy='make it with action="up"')
+    stopped = tuple(name for name in services if not found.expected[name].running)
+    title = f"Start {_names(services, context)}"
+    if not stopped:
+        return Plan(title, parameters.target, context.stamp, nothing="all of them run", basis=_basis(services, found))
+    step = Step(
+        "start",
+        stack.compose(parameters, "start", *stopped, why=f"start {', '.join(stopped)} in order"),
+        affects=", ".join(stopped),
+        undo=(Step("stop-again", stack.compose(parameters, "stop", *reversed(stopped), why="stop them again")),),
+        done=_state_is(True, *stack.containers(parameters, stopped)),
+        evidence=stack.evidence(parameters, stopped),
+    )
+    proofs = stack.served(parameters) if _all_run(context, found, stopped) else ()
+    return Plan(
+        title, parameters.target, context.stamp, steps=(step, stack.healthy(parameters, stopped), *proofs), basis=_basis(services, found)
+    )  # fmt: skip
+
+
+def _all_run(context: Context, found: Containers, after: tuple[str, ...]) -> bool:
+    names = [service.name for service in context.parameters.stack.services]
+    return all(name in after or (name in found.expected and found.expected[name].running) for name in names)
+
+
+def _down(context: Context, _services: tuple[str, ...], found: Containers) -> Plan:
+    parameters = context.parameters
+    everything = stack.chosen_services(parameters, "")
+    there = tuple(name for name in everything if name in found.expected)
+    title = "Take the whole stack down"
+    if not there:
+        return Plan(
+            title, parameters.target, context.stamp, nothing="there are no containers", basis=_basis(everything, found)
+        )
+    back = (Step("up-again", _up_command(parameters)), stack.healthy(parameters, everything, name="wait-up"))
+    steps = (
+        stack.save_logs(parameters, there, context.work),
+        Step(
+            "down",
+            stack.compose(parameters, "down", why="remove the containers and the network; volumes stay"),
+            affects=", ".join(there),
+            undo=back,
+            done=Command(("bash", "-c", GONE, "gone", *stack.containers(parameters, everything))),
+        ),
+    )
+    return Plan(
+        title, parameters.target, context.stamp, steps=steps, basis=_basis(everything, found), tolerates=("*",),
+        losses=("the containers with their logs and what they wrote outside of volumes; the logs are saved before",),
+    )  # fmt: skip
+
+
+def _up_command(parameters: Parameters) -> Command:
+    return stack.compose(
+        parameters, "up", "--detach", "--pull", "never", why="make and start what is missing, in order"
+    )
+
+
+def _up(context: Context, _services: tuple[str, ...], found: Containers) -> Plan:
+    parameters = context.parameters
+    everything = stack.chosen_services(parameters, "")
+    lacking = tuple(name for name in everything if name not in found.expected or not found.expected[name].running)
+    stale = _stale(context, everything, found)
+    title = "Bring the whole stack up"
+    if not lacking and not stale:
+        return Plan(
+            title,
+            parameters.target,
+            context.stamp,
+            nothing="everything runs, made from the files as they are now",
+            basis=_basis(everything, found),
+        )
+    back = (
+        (
+            Step(
+                "stop-again",
+                stack.compose(parameters, "stop", *reversed(lacking), why="stop again what did not run before"),
+            ),
+        )
+        if lacking
+        else ()
+    )
+    step = Step(
+        "up",
+        _up_command(parameters),
+        affects=", ".join((*lacking, *stale)),
+        downtime_seconds=START_SECONDS if stale else 0,
+        undo=back,
+        no_undo="" if back else "containers are made from the files as they are now; put the files back to go back",
+        evidence=stack.evidence(parameters, lacking or everything),
+    )
+    notes = (f"{', '.join(stale)} will be made anew: their files changed since",) if stale else ()
+    return Plan(
+        title, parameters.target, context.stamp, steps=(step, stack.healthy(parameters, everything), *stack.served(parameters)),
+        basis=_basis(everything, found), notes=notes,
+    )  # fmt: skip
