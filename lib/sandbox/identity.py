@@ -60,8 +60,9 @@ def create(sandbox: Sandbox, ports: dict[str, int]) -> None:
             private, public = new_key(comment)
             write_private(folder / name, private)
             write_private(folder / f"{name}.pub", public)
-    if not (folder / "sudo_password").is_file():
-        write_private(folder / "sudo_password", secrets.token_urlsafe(18) + "\n")
+    for name, size in (("sudo_password", 18), ("restic_password", 32)):
+        if not (folder / name).is_file():
+            write_private(folder / name, secrets.token_urlsafe(size) + "\n")
     write_private(folder / "ssh_config", ssh_config(sandbox, ports["ssh"]))
     host_key = (folder / "ssh_host_ed25519_key.pub").read_text()
     write_private(folder / "known_hosts", known_hosts(sandbox, ports["ssh"], host_key))

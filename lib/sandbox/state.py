@@ -21,12 +21,15 @@ FILES = (
     "ssh_host_ed25519_key",
     "ssh_host_ed25519_key.pub",
     "sudo_password",
+    "restic_password",
     "synthetic_password",
     "ca.crt",
     "ports.json",
     "sandbox.json",
 )
 """Every file that a sandbox's folder holds."""
+COPIES = "offsite"
+"""The folder beside them to which params/sandbox.yaml copies backups."""
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,28}[a-z0-9])?")
 
 
@@ -152,8 +155,14 @@ def known() -> list[str]:
 
 
 def forget(sandbox: Sandbox) -> None:
-    """Remove what is kept about a sandbox, and nothing else that may lie in a folder of that name."""
+    """Remove what is kept about a sandbox, and nothing else that may lie in a folder of that name.
+
+    Where backups were copied off it, the password that opens them stays beside them.
+    """
+    kept = {"restic_password"} if (sandbox.folder / COPIES).is_dir() else set()
     for name in FILES:
+        if name in kept:
+            continue
         (sandbox.folder / name).unlink(missing_ok=True)
         (sandbox.folder / f"{name}.part").unlink(missing_ok=True)
     with suppress(OSError):  # not there, or not empty
