@@ -51,8 +51,8 @@ class Change:
 
     @cached_property
     def events(self) -> tuple[Event, ...]:
-        """The run's journal."""
-        return events(self.outputs, self.run_id)
+        """The run's journal; nothing where it was refused before it began."""
+        return events(self.outputs, self.run_id) if self.run_id else ()
 
     @property
     def plan(self) -> dict[str, Any]:
@@ -101,12 +101,15 @@ class Running:
     outputs: Path
     earlier: frozenset[str]
     begun: float = field(default_factory=time.monotonic)
+    _run_id: str = ""
 
     @property
     def run_id(self) -> str:
-        """The newest run that was not there before; empty as long as there is none."""
-        new = {path.stem for path in (self.outputs / ".journal").glob("*.jsonl")} - self.earlier
-        return max(new, default="")
+        """The first run that was not there before; empty as long as there is none."""
+        if not self._run_id:
+            new = {path.stem for path in (self.outputs / ".journal").glob("*.jsonl")} - self.earlier
+            self._run_id = min(new, default="")
+        return self._run_id
 
     def events(self) -> tuple[Event, ...]:
         """What the journal says so far (a line may be half written)."""
