@@ -213,7 +213,17 @@ class BackupClass(Model):
 
 
 class BackupSettings(Model):
-    """The classes of backups. `verified_days`: how old a proof by reading may be."""
+    """The classes of backups, and the encrypted repository that holds them all. `verified_days`: how old a proof by reading may be.
+
+    Attributes:
+        repository: folder of the restic repository on the server.
+        repository_password: the password that opens it; whoever loses it has lost every copy.
+        off_host: where its files are copied to: a folder of the operator's machine, or a URL that fsspec knows.
+        off_host_options: for a URL: endpoint_url, key, secret and the like, secrets by reference.
+        check_subset: how much of the repository is read after each backup: "100%", "10%", "1G".
+        keep_verified: so many of the newest verified copies stay, whatever their age.
+        quiesce: freeze the object store for the seconds in which its volume is copied.
+    """
 
     classes: tuple[BackupClass, ...] = ()
     directory: ServerPath = "/opt/pazpaz/backups"
@@ -221,6 +231,65 @@ class BackupSettings(Model):
     free_space_factor: float = 2.0
     verify_timeout_seconds: Seconds = 600
     read_through: int = Field(default=3, ge=1, le=30)
+    repository: ServerPath = "/opt/pazpaz/backups/restic"
+    repository_password: SecretReference | None = None
+    off_host: str | None = Field(default=None, min_length=1)
+    off_host_options: dict[str, str] = {}
+    check_subset: str = Field(default="100%", pattern=r"^([1-9][0-9]?|100)%$|^[1-9][0-9]*[KMGT]?$")
+    keep_verified: int = Field(default=3, ge=1, le=1000)
+    quiesce: bool = True
+
+
+class Probe(Model):
+    """A request that must be answered with one of the statuses `expect`; `body` is JSON, empty for none."""
+
+    method: Literal["GET", "HEAD", "POST"] = "GET"
+    path: str = Field(pattern=r"^/[^\s]*$")
+    body: str = Field(default="", pattern=r"^[^\n\t]*$")
+    expect: tuple[int, ...] = (200,)
+
+
+class Release(Model):
+    """What is deployed together: services that run one image, whose tag is a variable of the environment file.
+
+    `try_out` is the service of which the new image is started beside the old one before the swap (null: none is).
+    `port` is where it listens inside its container. The first of `probes` tells that it is up, the others that it works.
+    """
+
+    services: tuple[str, ...] = Field(min_length=1)
+    variable: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    try_out: str | None = None
+    port: Port = 80
+    probes: tuple[Probe, ...] = ()
+    restart_after: tuple[str, ...] = ()
+    assets_change: bool = False
+
+
+class DeploySettings(Model):
+    """Releases of the backend and the frontend. `unpacked_factor`: how much larger an image's layers are when unpacked."""
+
+    backend: Release = Release(
+        services=("api", "arq-worker"),
+        variable="BACKEND_VERSION",
+        try_out="api",
+        port=8000,
+        probes=(Probe(path="/api/v1/health"), Probe(path="/api/v1/ready")),
+    )
+    frontend: Release = Release(
+        services=("frontend",),
+        variable="FRONTEND_VERSION",
+        try_out="frontend",
+        probes=(Probe(path="/"),),
+        restart_after=("nginx",),
+        assets_change=True,
+    )
+    healthy_seconds: Seconds = 40
+    unpacked_factor: float = Field(default=3.0, ge=1)
+    pull_seconds: Seconds = 900
+    schema_label: str | None = None
+    new_errors: Pair = Pair(warning=1, critical=3)
+    lock_seconds: Seconds = 10
+    migration_seconds: Seconds = 1800
 
 
 class Limits(Model):
@@ -293,6 +362,7 @@ class Parameters(Model):
     certificates: CertificateSettings = CertificateSettings()
     database: DatabaseSettings = DatabaseSettings()
     backup: BackupSettings = BackupSettings()
+    deploy: DeploySettings = DeploySettings()
     access: AccessSettings = AccessSettings()
     units: tuple[str, ...] = ()
     read_only_mounts: tuple[str, ...] = ()
