@@ -44,11 +44,13 @@ class Finished:
     verdict: str = ""
     told: str = ""
     """All that the error said, with its remedy, where a cell raised one."""
+    change: str = ""
+    """What came of the run's change, where it had one: what was done, the downtime seen, what to do next."""
 
     @property
     def text(self) -> str:
         """How it ended, with the rest of what the error said."""
-        return "\n".join([self.sentence, *self.told.strip().splitlines()[1:]])
+        return "\n".join([*([self.change] if self.change else []), self.sentence, *self.told.strip().splitlines()[1:]])
 
     @property
     def sentence(self) -> str:
@@ -111,7 +113,7 @@ def write(outputs: Path, run_id: str) -> Finished:
     with contextlib.suppress(OSError):
         alive_path(outputs, run_id).unlink(missing_ok=True)
     events = reading.events
-    end, verdict = outcome.end_of(events) or {}, outcome.verdict_of(events) or {}
+    end, verdict, applied = outcome.end_of(events) or {}, outcome.verdict_of(events) or {}, outcome.applied_of(events)
     return Finished(
         run_id,
         target,
@@ -127,6 +129,7 @@ def write(outputs: Path, run_id: str) -> Finished:
             ),
             "",
         ),
+        "\n  ".join(text for key in ("sentence", "downtime", "next") if (text := str(applied.get(key, "")))),
     )
 
 

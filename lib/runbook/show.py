@@ -26,6 +26,8 @@ def text(record: dict[str, Any], *, name: str, notes: Sequence[dict[str, Any]] =
     if not whole:
         lines += ["", f"This run did not come to its end: {clean(told['reason'])}"]
     lines += ["", columns(("cell", "what became of it", "took (s)"), [_cell(item) for item in told["cells"]])]
+    if told.get("applied"):
+        lines += ["", f"change: {told['applied'].get('state')}", *_change(told)]
     for when in ("before", "after"):
         if told.get(when):
             lines += ["", *_verdict(when, told[when])]
@@ -40,6 +42,21 @@ def text(record: dict[str, Any], *, name: str, notes: Sequence[dict[str, Any]] =
     lines += [f"\nnote of the run: {clean(note)}" for note in told["notes"]]
     lines += [f"\nnote of {note['time'][:19]} by {clean(note['operator'])}: {clean(note['text'])}" for note in notes]
     return "\n".join(lines)
+
+
+def _change(told: dict[str, Any]) -> list[str]:
+    applied, plan = told["applied"], told.get("plan") or {}
+    said = [clean(str(applied.get(key))) for key in ("sentence", "downtime", "next") if applied.get(key)]
+    words = {True: "done", False: "FAILED", None: "begun, end not seen"}
+    steps = [
+        (step["number"], step["phase"], step["name"], words[step["ok"]], "" if step["seconds"] is None else f"{step['seconds']:.1f}")
+        for step in told.get("steps", ())
+    ]  # fmt: skip
+    if not steps:
+        steps = [
+            (number, "plan", step["name"], "not begun", "") for number, step in enumerate(plan.get("steps", ()), 1)
+        ]
+    return [*said, *([columns(("no.", "phase", "step", "outcome", "took (s)"), steps)] if steps else [])]
 
 
 def _cell(item: dict[str, Any]) -> tuple[str, str, str]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from runbook.actions.plan import Plan, Step
 
 HERE_DOCUMENT = "RUNBOOK_SCRIPT"
+NO_INPUT = " </dev/null"  # as a step has it: a program that reads its input must not swallow what was pasted
 
 
 def shell_text(plan: Plan) -> str:
@@ -26,17 +27,18 @@ def shell_text(plan: Plan) -> str:
     ]
     if not plan.steps:
         return "\n".join([*lines, ""])
-    lines += ["(", "set -eu"]  # a subshell: a step that fails ends the text, not the operator's login
-    for number, step in enumerate(plan.steps, start=1):
-        lines += ["", *_step(number, step)]
-    lines += ["", f"echo {quote([f'all {len(plan.steps)} steps are done'])}", ")", ""]
     undo = [line for step in reversed(plan.steps) for taken in step.undo for line in _undo(taken)]
     if undo:
         lines += [
             "# To take it back, paste the lines below without their leading '#| '.",
             *(f"#| {line}" for line in "\n".join(undo).splitlines()),
-            "",
         ]
+    # A subshell is read whole before it runs: a step that fails ends the text and not the login, and a password that sudo
+    # asks for is not read from what was pasted. Hence nothing stands behind it.
+    lines += ["(", "set -eu"]
+    for number, step in enumerate(plan.steps, start=1):
+        lines += ["", *_step(number, step)]
+    lines += ["", f"echo {quote([f'all {len(plan.steps)} steps are done'])}", ")"]
     return "\n".join(lines)
 
 
@@ -57,6 +59,7 @@ def _undo(step: Step) -> list[str]:
 def _body(step: Step) -> str:
     text = text_of(step.command)
     if step.stdin_secret:
+        text = text.removesuffix(NO_INPUT)
         text = f"printf 'secret of {step.stdin_secret}, then Enter: ' >&2; IFS= read -rs secret </dev/tty; echo >&2; printf '%s' \"$secret\" | {text}; unset secret"
     if step.within_seconds is not None:
         times = max(1, math.ceil(step.within_seconds))
@@ -82,4 +85,4 @@ def text_of(command: Command) -> str:
         text = prefix + quote(argv)
     if command.stdin:
         return f"{text} <<'{HERE_DOCUMENT}_IN'\n{command.stdin.rstrip()}\n{HERE_DOCUMENT}_IN"
-    return text
+    return text + NO_INPUT

@@ -204,6 +204,9 @@ class Plan:
         silent = [step.name for step in self.steps if step.changes and not step.undo and not step.no_undo]
         if silent:
             raise ValueError(f"the step {silent[0]} does not say how it is undone, or why it is not")
+        fed = [step.name for step in self.steps if step.changes and step.command.stdin]
+        if fed:
+            raise ValueError(f"the step {fed[0]} has an input, which a unit on the server does not get")
         if not self.steps and not self.nothing and not self.finished:
             raise ValueError("a plan without steps says why there is nothing to do")
 

@@ -29,6 +29,14 @@ def commands(*, changes: bool) -> tuple[str, dict[str, Any]]:
     return ("commands", {"commands": [{"command": "x", "changes": changes}]})
 
 
+def step(*, changes: bool) -> tuple[str, dict[str, Any]]:
+    return ("step.start", {"name": "x", "phase": "apply", "changes": changes})
+
+
+def applied(state: str) -> tuple[str, dict[str, Any]]:
+    return ("applied", {"state": state})
+
+
 @pytest.mark.parametrize(
     ("journal", "code"),
     [
@@ -42,7 +50,14 @@ def commands(*, changes: bool) -> tuple[str, dict[str, Any]]:
         ([verdict("nonsense"), end("whole")], 3),
         ([end("refused")], 4),
         ([commands(changes=False), end("refused")], 4),
-        ([commands(changes=True), end("refused")], 5),
+        ([commands(changes=True), end("refused")], 4),  # the lock was taken and released; no step was begun
+        ([step(changes=False), end("refused")], 4),
+        ([step(changes=True), end("refused")], 5),
+        ([verdict("OK"), applied("applied"), end("whole")], 0),
+        ([verdict("OK"), applied("dry run"), end("whole")], 0),
+        ([verdict("OK"), applied("rolled back"), end("whole")], 5),
+        ([verdict("OK"), applied("failed"), end("whole")], 5),
+        ([verdict("OK"), applied("worse"), end("whole")], 5),
         ([verdict("OK"), end("failed")], 5),
         ([verdict("OK"), end("interrupted")], 5),
         ([verdict("OK"), end("timed out")], 5),

@@ -1,0 +1,84 @@
+"""What an earlier run's journal says of what is to be taken back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from runbook.actions import reference
+from runbook.actions.plan import Plan, Step
+from runbook.commands import Command
+from runbook.errors import PreflightError
+from runbook.journal import Event
+
+STAMP = "20261124T110500Z"
+RUN = f"{STAMP}--sandbox--02-services.control--abc123"
+
+
+def change(name: str, *undo: Step, no_undo: str = "") -> Step:
+    return Step(name, Command(("do", name), changes=True, why=f"do {name}"), undo=undo, no_undo=no_undo)
+
+
+def takes_back(name: str) -> Step:
+    return Step(name, Command(("undo", name), changes=True, why=f"undo {name}"))
+
+
+PLAN = Plan(
+    "Do it", "sandbox", STAMP, pinned={"backup": "x.dump"},
+    steps=(change("a", takes_back("a"), takes_back("shared")), change("b", no_undo="it only reads"), change("c", takes_back("shared"))),
+)  # fmt: skip
+
+
+def journal(*begun: str, header: dict[str, Any] | None = None, state: str = "", phase: str = "apply") -> list[Event]:
+    items: list[tuple[str, dict[str, Any]]] = [
+        ("run.start", {"notebook": "02-services/control", "target": "sandbox", "kind": "change"} | (header or {})),
+        ("plan", PLAN.as_json()),
+        *(("step.start", {"name": name, "phase": phase}) for name in begun),
+        *(("step.end", {"name": name, "ok": True, "phase": phase}) for name in begun[:-1]),
+    ]
+    items += [("applied", {"state": state})] if state else []
+    return [
+        Event(number, "2026-11-24T07:00:00.000000Z", kind, data, "", "") for number, (kind, data) in enumerate(items)
+    ]
+
+
+def test_begun_steps_are_taken_back_the_last_one_first():
+    earlier = reference.of_events(RUN, journal("a", "b", "c"))
+    made = reference.undo_plan(earlier, "sandbox", "20261124T120000Z")
+    assert [step.command.argv for step in made.steps] == [("undo", "shared"), ("undo", "a"), ("undo", "shared")]
+    assert len({step.name for step in made.steps}) == 3
+    assert made.notes == ("stays as it is: do b: it only reads",)
+    assert earlier.stamp == STAMP
+    assert earlier.pinned == {"backup": "x.dump"}
+    assert earlier.ended == {"a", "b"}
+
+
+def test_only_what_was_begun_is_taken_back():
+    made = reference.undo_plan(reference.of_events(RUN, journal("a")), "sandbox", "20261124T120000Z")
+    assert [step.command.argv for step in made.steps] == [("undo", "a"), ("undo", "shared")]
+    nothing = reference.undo_plan(reference.of_events(RUN, journal()), "sandbox", "20261124T120000Z")
+    assert not nothing.steps
+
+
+def test_a_run_that_took_its_steps_back_has_nothing_left():
+    earlier = reference.of_events(RUN, journal("a", "b", state="rolled back"))
+    assert reference.undo_plan(earlier, "sandbox", "20261124T120000Z").steps == ()
+
+
+def test_an_undo_is_not_undone():
+    earlier = reference.of_events(RUN, journal("a", header={"undoes": "other"}))
+    with pytest.raises(PreflightError, match="is itself an undo"):
+        reference.undo_plan(earlier, "sandbox", "20261124T120000Z")
+
+
+def test_what_a_resumed_run_had_begun_before_is_taken_back_too():
+    first = reference.of_events(RUN, journal("a"))
+    second = reference.of_events("second", journal("b", "c", header={"resumes": RUN}), lambda _name: first)
+    assert [step.name for step in second.all_begun] == ["a", "b", "c"]
+    assert second.runs == {"second", RUN}
+
+
+def test_a_danger_is_a_danger_to_take_back():
+    earlier = reference.of_events(RUN, journal("a", header={"kind": "danger"}))
+    assert reference.undo_plan(earlier, "sandbox", "20261124T120000Z").danger
