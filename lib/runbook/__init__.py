@@ -22,20 +22,23 @@ Plan    A pure function of (facts, verdicts, parameters): a list of steps, each 
         is there, what it affects, the downtime expected, and its undo (a step, or the reason why there is none). It has a
         digest over the commands and the facts it stands on. Nothing to do is a plan of zero steps, said aloud.
         The plan shown is what runs: `--instructions` prints the same steps as shell text through `commands.quote`.
-Apply   `actions.apply(run, plan, confirm)` is the one place that sends a command with `changes=True`. It refuses with
+Apply   `run.apply(plan)` (actions/apply.py, doer.py) is the one place that sends a command with `changes=True`. It refuses with
         `apply=False`; for kind danger it refuses unless `confirm` names the target and the plan's digest; and it gathers
-        the facts anew and refuses a plan whose digest has changed (ConfirmationError).
+        the facts anew and refuses a plan whose digest has changed (ConfirmationError). Afterwards the same facts and checks
+        are looked at again: a failed step or a worse check is taken back, or the operator is told how to.
 Undo    What a step needs to be undone (a digest, a copy of a file, a dump) is captured before the first change and noted
         in the journal (`undo` event). `./runbook undo RECORD` builds a plan from it, through the same guards.
-Lock    One operator at a time per target: a folder on the server made by mkdir(2), which is atomic, holding the holder's
-        name, notebook, run id and time. Taken before the plan is built, released in `finish`; it survives a crash, and is
-        broken only on purpose (`./runbook unlock TARGET`), which is noted in the records of both.
+Lock    One operator at a time per target: a file on the server made by link(2), which is atomic, with the holder's name,
+        notebook, run id and time. Taken before the plan is built, released in `finish`; it survives a crash, and while the
+        server may be between two states it stays. `resume` and `undo` of the run that holds it take it over;
+        `./runbook unlock TARGET` takes it away on purpose, which is noted with the holder's record.
 Steps   Each step is noted before (`step.start`, with its command) and after (`step.end`, with its result), each line on
         disk before the next thing happens. A run killed between the two is in doubt about this one step only.
 Resume  `./runbook resume RECORD` reads the journal, gathers the facts anew, plans anew, and goes on with what is still to
         do: finished steps drop out of the new plan because the facts say so, not because the journal does.
-Long    A step that takes long runs on the server as a transient systemd unit (`connection.long`), so that a dropped
-        connection does not kill it; the unit's name comes from the run id, so a second start finds it running.
+Long    Every change runs on the server as a transient systemd unit (`connection.long`), so that a dropped connection does
+        not kill it; the unit's name comes from the run id, so a second start finds it running. Whoever takes the lock
+        first waits for units of earlier runs that are still at work.
 """
 
 from __future__ import annotations

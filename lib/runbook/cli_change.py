@@ -112,8 +112,12 @@ def instructions(found: Notebook, values: Mapping[str, Any]) -> str:
 @click.option("--outputs", type=click.Path(file_okay=False, path_type=Path), help="Folder of the records (outputs/).")
 @click.option("--no-html", is_flag=True, help="Write the notebook record only.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the verdict and the paths only.")
-def undo(record: str, *, apply_: bool, confirm: str, outputs: Path | None, no_html: bool, quiet: bool) -> int:
+@click.option("--past-later", is_flag=True, help="Also where later runs have changed the target since.")
+def undo(
+    record: str, *, apply_: bool, confirm: str, outputs: Path | None, no_html: bool, quiet: bool, past_later: bool
+) -> int:
     """Take back what the run RECORD changed, its last step first, by the undo material it captured."""
+    _refuse_later(record, outputs, past_later=past_later)
     return _refer("undo", record, apply_=apply_, confirm=confirm, outputs=outputs, no_html=no_html, quiet=quiet)
 
 
@@ -148,6 +152,22 @@ def _refer(
     values = {key: value for key, value in dict(earlier.header.get("parameters", {})).items() if key in known}
     values |= {"apply": apply_} | ({"confirm": confirm} if "confirm" in known else {})
     return execute(found, notebook.check(found, values), folder, html="none" if no_html else "beside", quiet=quiet)
+
+
+def _refuse_later(record: str, outputs: Path | None, *, past_later: bool) -> None:
+    """Refuse to take back a change on which later ones may stand."""
+    from runbook.actions import reference  # noqa: PLC0415 (--help does not need it)
+    from runbook.cli_records import find  # noqa: PLC0415 (as above)
+    from runbook.journal import outputs_folder  # noqa: PLC0415 (as above)
+
+    folder = outputs or outputs_folder()
+    earlier = reference.read(folder, find(folder, record).stem)
+    later = reference.later_changes(folder, earlier)
+    if later and not past_later:
+        raise Refused(
+            f"{len(later)} later run(s) changed {earlier.header.get('target')} since: {', '.join(later[-3:])}",
+            remedy=f"take the last one back first: ./runbook undo {later[-1]}; or, when you know that they are independent, add --past-later",
+        )
 
 
 @click.command()

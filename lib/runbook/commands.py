@@ -37,7 +37,7 @@ class Command:
         sudo: run as root through the operator's sudo.
         timeout: seconds; the server stops the whole process group after that.
         expect: exit codes that are an answer, with their meaning; any other is an error.
-        changes: may change the server. Such a command is never sent twice, and only actions.apply may run it.
+        changes: may change the server. Such a command is never sent twice, and only actions/doer.py and lock.py may run it.
         secret: values that must not be shown (they are masked in `shown`, in records and in the journal).
         why: one line for the operator, shown in a plan.
         limit: most bytes kept of each output stream; what is beyond is dropped and said.

@@ -171,6 +171,20 @@ def _carry_out(run: Asked, plan: Plan, before: Verdicts) -> Outcome:
             failed = None
         except StepFailed as error:
             failed, worse = error, []
+        except KeyboardInterrupt:
+            # the step that was begun goes on on the server; what it did is not known here, so nothing is taken back
+            _told(
+                run,
+                _outcome(
+                    FAILED,
+                    "Interrupted: the step that was begun may still be at work on the server.",
+                    watch,
+                    begun,
+                    0,
+                    _offer(run, resumable=True),
+                ),
+            )
+            raise
         done = len(plan.steps) if failed is None else [step.name for step in plan.steps].index(failed.step.name)
         if failed is None and not worse:
             sentence = f"Applied: all {len(plan.steps)} steps are done, and no check is worse than before."

@@ -97,6 +97,27 @@ def read(outputs: Path, run_id: str) -> Earlier:
     return of_events(run_id, reading.events, lambda other: read(outputs, other))
 
 
+def later_changes(outputs: Path, earlier: Earlier) -> list[str]:
+    """Return the runs on the same target that began a change after this one did, oldest first; its own undos are left out.
+
+    The names of journals begin with their time and the target, so only the later ones of this target are read.
+    """
+    target = earlier.run_id.split("--")[1] if "--" in earlier.run_id else ""
+    found: list[str] = []
+    folders = (outputs / ".journal", journal.fallback_folder())
+    for path in sorted(
+        {path.stem: path for folder in folders for path in folder.glob(f"*--{target}--*.jsonl")}.values()
+    ):
+        if path.stem <= earlier.run_id:
+            continue
+        events = journal.read(path).events
+        changed = any(event.kind == "step.start" and event.data.get("changes") for event in events)
+        header = {key: value for event in events if event.kind == "run.start" for key, value in event.data.items()}
+        if changed and header.get("undoes") != earlier.run_id:
+            found.append(path.stem)
+    return found
+
+
 def of_events(run_id: str, events: Sequence[Event], load: Any = None) -> Earlier:
     """Given a run's events, return what they say of it; `load` reads the run that it resumed."""
     header: dict[str, Any] = {}
@@ -157,6 +178,7 @@ def undo_plan(earlier: Earlier, target: str, stamp: str) -> Plan:
         steps=tuple(_renamed(steps)),
         basis=basis,
         notes=tuple(f"stays as it is: {line}" for line in dict.fromkeys(kept)),
+        tolerates=("*",),  # the state before may have been a bad one; the verdict after it says so
         danger=str(earlier.header.get("kind", "")) == "danger",
     )
 
