@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from runbook import secrets
+from runbook import offhost, secrets
 from runbook.commands import Command, Result
 from runbook.connection import long
 from runbook.errors import CommandError, ConnectionFailed, ConnectionLost, RunbookError
@@ -91,6 +91,8 @@ class Doer:
 
     def _do(self, step: Step) -> str:
         try:
+            if step.local is not None:
+                return self._here(step, dict(step.local))
             if step.stdin_secret:
                 return self._directly(step)
             if step.changes:
@@ -100,6 +102,14 @@ class Doer:
             raise StepFailed(step, error.reason, doubt=step.changes) from None
         except CommandError as error:
             raise StepFailed(step, error.reason) from None
+
+    def _here(self, step: Step, arguments: dict[str, Any]) -> str:
+        function = offhost.function(arguments.pop("call"))
+        try:
+            return function(self.connection, arguments, self.say)
+        except (RunbookError, OSError) as error:
+            reason = error.reason if isinstance(error, RunbookError) else f"{type(error).__name__}: {error}"
+            raise StepFailed(step, reason) from None
 
     def _directly(self, step: Step) -> str:
         value = secrets.resolve(step.stdin_secret, what=f"secret for {step.name}")

@@ -46,6 +46,8 @@ def _step(number: int, step: Step) -> list[str]:
     head = f"# {number}. {step.command.why or step.name} [{step.kind}]"
     about = [text for text in (step.affects and f"affects {step.affects}", step.undo_text and f"undo: {step.undo_text}") if text]  # fmt: skip
     lines = [head, *(f"#    {text}" for text in about), f"echo {quote([f'{number}. {step.name}'])}"]
+    if step.local is not None:
+        return [*lines, f"echo {quote([f'   now on your own machine: {text_of(step.command)}'])}"]
     body = _body(step)
     if step.done is not None:
         return [*lines, f"if {text_of(step.done)} >/dev/null 2>&1; then echo '   done already'; else", body, "fi"]

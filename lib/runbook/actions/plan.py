@@ -67,6 +67,8 @@ class Step:
         output: show what it printed (else it is only kept in the journal).
         stdin_secret: reference of a secret ("file:...", "env:...") that goes to the command's standard input; the plan
             never holds its value. Such a change runs directly, not as a unit: short and safe to repeat only.
+        local: done by the operator's side instead ("call" names a function of `runbook.offhost`, the rest are its
+            arguments, plain JSON); safe to repeat. `command` then only shows what it comes to.
     """
 
     name: str
@@ -80,6 +82,7 @@ class Step:
     evidence: tuple[Command, ...] = ()
     output: bool = False
     stdin_secret: str = ""
+    local: Mapping[str, Any] | None = None
 
     @property
     def changes(self) -> bool:
@@ -114,6 +117,7 @@ class Step:
             "evidence": [_command_json(command) for command in self.evidence],
             "output": self.output,
             "stdin_secret": self.stdin_secret,
+            "local": None if self.local is None else dict(self.local),
         }
 
     @classmethod
@@ -131,6 +135,7 @@ class Step:
             evidence=tuple(_command(item) for item in data["evidence"]),
             output=data["output"],
             stdin_secret=data["stdin_secret"],
+            local=data.get("local"),
         )
 
 
@@ -273,4 +278,4 @@ class Plan:
 
 def _digested(step: dict[str, Any]) -> dict[str, Any]:
     """What of a step makes it another one: its commands, not the words about them."""
-    return {key: step[key] for key in ("name", "command", "undo", "done", "within_seconds")}
+    return {key: step[key] for key in ("name", "command", "undo", "done", "within_seconds", "local")}

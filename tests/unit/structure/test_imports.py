@@ -18,6 +18,7 @@ ORDER = [
     ("errors",),
     ("verdict", "commands", "parameters", "secrets", "notebook"),
     ("connection", "journal", "chain"),
+    ("offhost",),
     ("facts",),
     ("checks",),
     ("actions", "bundles"),
