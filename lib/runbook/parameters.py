@@ -166,13 +166,31 @@ class Certificate(Model):
     days_left: Pair = Pair(warning=21, critical=7)
 
 
+class InternalSet(Model):
+    """Certificates that a script on the server makes anew: all files of `directory` belong to it.
+
+    `certificate` is its name among the items; `services` start anew to use it, in the order of the stack; `authority`
+    says where containers read the authority's file ("api": "/certs/ca.crt").
+    """
+
+    script: ServerPath
+    certificate: str
+    directory: ServerPath
+    services: tuple[str, ...]
+    authority: dict[str, ServerPath] = {}
+
+
 class CertificateSettings(Model):
-    """All certificates, and the timer that renews the public one."""
+    """All certificates, the timer that renews the public one, certbot's limits, and the internal sets by name."""
 
     items: tuple[Certificate, ...] = ()
     timer: str = "certbot.timer"
     service: str = "certbot.service"
     timer_overdue_hours: float = 26
+    certbot: tuple[str, ...] = ("certbot",)
+    renew_within_days: float = Field(default=30, gt=0)
+    renewals_per_week: int = Field(default=5, ge=1)
+    internal: dict[str, InternalSet] = {}
 
 
 class DatabaseSettings(Model):
@@ -292,6 +310,44 @@ class DeploySettings(Model):
     migration_seconds: Seconds = 1800
 
 
+class SecretPlaces(Model):
+    """Where a secret of the stack stands in the env file, and which services read it when their container is made.
+
+    `variables` hold it alone, `urls` hold it as their password.
+    """
+
+    variables: tuple[str, ...] = Field(min_length=1)
+    urls: tuple[str, ...] = ()
+    services: tuple[str, ...]
+
+
+class RotationSettings(Model):
+    """The four secrets that can be rotated, and how the application brings its sealed columns under a new key.
+
+    `reencrypt_command` runs in a container made like the application's, with the new key in the secret's variable and the
+    old one in `old_key_variable`; `reencrypt_check` exits 0 when every row is under the key in the secret's variable.
+    """
+
+    database_password: SecretPlaces = SecretPlaces(
+        variables=("POSTGRES_PASSWORD",), urls=("DATABASE_URL",), services=("db", "api", "arq-worker")
+    )
+    redis_password: SecretPlaces = SecretPlaces(
+        variables=("REDIS_PASSWORD",), urls=("REDIS_URL",), services=("redis", "api", "arq-worker")
+    )
+    jwt_secret: SecretPlaces = SecretPlaces(variables=("SECRET_KEY",), services=("api", "arq-worker"))
+    encryption_key: SecretPlaces = SecretPlaces(variables=("ENCRYPTION_MASTER_KEY",), services=("api", "arq-worker"))
+    database_sslmode: Literal["disable", "prefer", "require"] = "require"
+    redis_service: str = "redis"
+    old_key_variable: str = "ENCRYPTION_MASTER_KEY_OLD"
+    reencrypt_service: str = "api"
+    reencrypt_command: tuple[str, ...] = ()
+    reencrypt_check: tuple[str, ...] = ()
+    reencrypt_timeout_seconds: Seconds = 3600
+    backup_max_age_hours: float = 26
+    confirm_within_days: Pair = Pair(warning=7, critical=30)
+    age_days: Pair = Pair(warning=365, critical=1095)
+
+
 class Limits(Model):
     """Limits of resources. Percent of what there is, unless the name says a unit."""
 
@@ -363,6 +419,7 @@ class Parameters(Model):
     database: DatabaseSettings = DatabaseSettings()
     backup: BackupSettings = BackupSettings()
     deploy: DeploySettings = DeploySettings()
+    rotation: RotationSettings = RotationSettings()
     access: AccessSettings = AccessSettings()
     units: tuple[str, ...] = ()
     read_only_mounts: tuple[str, ...] = ()
