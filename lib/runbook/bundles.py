@@ -49,6 +49,9 @@ COPIES = Bundle(("backup.copies", "units.units"), ("backup.copies", "backup.sche
 CERTIFICATES = Bundle(
     ("certificates.certificates", "certificates.renewal"), ("certificates.certificates", "certificates.renewal")
 )
+# what nginx would do at its next start: no visitor sees it before
+PROXY = Bundle(("proxy.proxy_config",), ("proxy.proxy_config",))
+RENEWAL = Bundle(("lineage.lineages", "rehearsal.dry_run()"), ("renewal.renewals", "renewal.dry_run"))
 FILES = Bundle(("compose.images", "compose.compose"), ("compose.image", "compose.drift"))
 PEOPLE = Bundle(
     ("access.sshd", "access.accounts", "access.sudo_rules", "access.cron"),
@@ -56,7 +59,7 @@ PEOPLE = Bundle(
 )
 LOGS = Bundle(("logs.logs()",), ("logs.logs",))
 
-QUICK = FROM_OUTSIDE + CONTAINERS + HOST + DATABASE + COPIES + PATHS + FILTER
+QUICK = FROM_OUTSIDE + CONTAINERS + HOST + DATABASE + COPIES + PATHS + FILTER + PROXY
 DETAILED = (
     QUICK
     + CERTIFICATES
@@ -104,24 +107,28 @@ BUNDLES: dict[str, Bundle] = {
     "02-services/status": FROM_OUTSIDE + CONTAINERS + FILES,
     "02-services/control": SERVED + FILES,
     "02-services/logs": LOGS,
-    "03-deploy/backend": SERVED + FILES + DATABASE,
-    "03-deploy/backend-rollback": SERVED + FILES + DATABASE,
-    "03-deploy/frontend": SERVED + FILES,
+    "03-deploy/backend": SERVED + FILES + DATABASE + Bundle(("backup.copies", "deploy.backend()", "deploy.backend_logs"), ("deploy.errors",)),
+    "03-deploy/backend-rollback": SERVED + FILES + DATABASE + Bundle(("backup.copies", "deploy.backend_before()", "deploy.backend_logs"), ("deploy.errors",)),
+    "03-deploy/frontend": SERVED + FILES + Bundle(("deploy.frontend()", "deploy.frontend_logs"), ("deploy.errors",)),
     "03-deploy/migrate": SERVED + DATABASE + COPIES,
     "03-deploy/migrate-rollback": SERVED + DATABASE + COPIES,
-    "05-certificates/renew": CERTIFICATES + SERVED,
+    "05-certificates/renew": RENEWAL + CERTIFICATES + PROXY + SERVED,
     "05-certificates/internal": CERTIFICATES + SERVED,
     "06-database/backup": DATABASE + SERVED,
     "06-database/restore": DATABASE + SERVED,
     "06-database/maintain": DATABASE + SERVED,
-    "07-backup/full-backup": COPIES + SERVED,
+    "07-backup/full-backup": COPIES + SERVED + Bundle(("repository.repository", "repository.off_site"), ()),
     "07-backup/retention": COPIES + Bundle(("resources.filesystems",), ("resources.disks",)),
     "07-backup/disaster-recovery": Bundle((), ()),
-    "10-maintenance/rotate-secrets": SERVED + DATABASE,
+    "10-maintenance/rotate-secrets": SERVED
+    + Bundle(
+        ("compose.compose", "rotation.rotation()", "rotation.proof()", "rotation.session()"),
+        ("rotation.ages", "rotation.unfinished", "rotation.session"),
+    ),
     "04-health/quick": QUICK,
     "04-health/detailed": DETAILED,
     "04-health/log-scan": LOGS,
-    "05-certificates/status": CERTIFICATES + Bundle(("web.web",), ("web.certificate",)),
+    "05-certificates/status": CERTIFICATES + PROXY + Bundle(("web.web",), ("web.certificate",)),
     "06-database/query": DATABASE + Bundle(("database.query()",), ()),
     "06-database/size": DATABASE + Bundle(("resources.filesystems",), ("resources.disks",)),
     "07-backup/coverage": COPIES

@@ -230,6 +230,13 @@ class BackupClass(Model):
     importance: Literal["critical", "important"] = "critical"
 
 
+class ObjectSettings(Model):
+    """The object store: its service, and the service in whose container a client of it reads the objects."""
+
+    service: str = "minio"
+    reader: str = "api"
+
+
 class BackupSettings(Model):
     """The classes of backups, and the encrypted repository that holds them all. `verified_days`: how old a proof by reading may be.
 
@@ -241,6 +248,7 @@ class BackupSettings(Model):
         check_subset: how much of the repository is read after each backup: "100%", "10%", "1G".
         keep_verified: so many of the newest verified copies stay, whatever their age.
         quiesce: freeze the object store for the seconds in which its volume is copied.
+        objects: which service is the object store, and through which one its objects are read.
     """
 
     classes: tuple[BackupClass, ...] = ()
@@ -256,6 +264,7 @@ class BackupSettings(Model):
     check_subset: str = Field(default="100%", pattern=r"^([1-9][0-9]?|100)%$|^[1-9][0-9]*[KMGT]?$")
     keep_verified: int = Field(default=3, ge=1, le=1000)
     quiesce: bool = True
+    objects: ObjectSettings = ObjectSettings()
 
 
 class Probe(Model):

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from runbook.tables.access import accounts, keys, logins, ssh, sudo
 from runbook.tables.backup import copies, coverage
-from runbook.tables.certificates import certificates, served, timer
+from runbook.tables.certificates import certificates, issued, rehearsal, served, timer
 from runbook.tables.database import activity, growth, locks, query, slow_queries, table_sizes
+from runbook.tables.deploy import deploys, release
 from runbook.tables.exceptions import exceptions
 from runbook.tables.firewall import firewall, ports
 from runbook.tables.inventory import locations, packages, variables
@@ -17,6 +18,7 @@ from runbook.tables.logs import database_refusals, live_line, log_lines, message
 from runbook.tables.logs import services as log_services
 from runbook.tables.plan import plan, plan_commands
 from runbook.tables.resources import disks, docker_disk, host, usage
+from runbook.tables.rotation import secrets
 from runbook.tables.services import compose, containers, images
 from runbook.tables.start import card, contacts, notebooks
 from runbook.tables.table import Link, Table, duration, size
@@ -38,6 +40,7 @@ __all__ = [
     "copies",
     "coverage",
     "database_refusals",
+    "deploys",
     "disks",
     "docker_disk",
     "duration",
@@ -47,6 +50,7 @@ __all__ = [
     "growth",
     "host",
     "images",
+    "issued",
     "keys",
     "live_line",
     "locations",
@@ -62,7 +66,10 @@ __all__ = [
     "plan_commands",
     "ports",
     "query",
+    "rehearsal",
+    "release",
     "requests",
+    "secrets",
     "served",
     "size",
     "slow_queries",
