@@ -35,7 +35,7 @@ LONGEST_SECONDS = 900
 LOOK_SECONDS = 0.005
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Change:
     """One run that has ended. Without a record (refused before it began) `run_id` is empty."""
 
@@ -69,7 +69,7 @@ class Change:
         """Number, name and phase (apply, undo) of each step that was begun."""
         return [(e.data["number"], e.data["name"], e.data["phase"]) for e in self.events if e.kind == "step.start"]
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return f"exit code {self.code}: {self.text[-3000:]}"
 
 
@@ -212,8 +212,11 @@ class Desk:
     def _refer(self, word: str, change: Change | str) -> Change:
         """Carry it out; where a phrase is wanted, the one that its dry run shows."""
         run_id = change if isinstance(change, str) else change.run_id
-        dry = self.run(word, run_id, "--no-html")
-        confirm = ["--confirm", dry.plan["phrase"]] if dry.run_id and dry.plan else []
+        confirm: list[str] = []
+        started = events(self.outputs, run_id)
+        if last(started, "plan").get("danger") or any(e.data.get("kind") == "danger" for e in started):
+            dry = self.run(word, run_id, "--no-html")
+            confirm = ["--confirm", dry.plan["phrase"]] if dry.plan else []
         return self.run(word, run_id, "--no-html", "--apply", *confirm)
 
     def verify(self) -> None:

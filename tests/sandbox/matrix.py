@@ -33,7 +33,7 @@ READY_SECONDS = 120
 UNTRUE = {"whole"}
 GOOD = {"applied", "nothing to do"}
 LOCK = "/var/lib/runbook/lock"
-OF_THE_USERS = ("table clients", "table audit_log", "database structure statistics")
+OF_THE_USERS = ("table clients", "table audit_log")
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,7 @@ class Bench:
     def prepare(self, procedure: Procedure) -> None:
         """Bring the server to where the procedure begins."""
         self.host.sh(f"rm -f {LOCK}")
+        Users(self.host).clear()
         procedure.prepare(self.host)
         self.ready()
 

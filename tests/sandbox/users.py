@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 EVERY_SECONDS = 0.2
 LOOK_SECONDS = 0.1
 ASK_SECONDS = 5.0
-NAME = "Zz of a test"  # last by name: the synthetic user's walk looks for its own among the first
+NAME = "zz of a test"  # last by name: the synthetic walk looks for what it made among the first hundred
 SYNTHETIC = "synthetic@pazpaz.test"
 NO_DATABASE = ("template0", "template1", "postgres")
 
