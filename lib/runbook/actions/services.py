@@ -46,6 +46,10 @@ def control(context: Context) -> Plan:
     return actions[str(context.values.get("action", "restart"))](context, services, found)
 
 
+def _patience(context: Context) -> float:
+    return float(context.values.get("wait_seconds", stack.HEALTHY_SECONDS))
+
+
 def _names(services: tuple[str, ...], context: Context) -> str:
     everything = len(services) == len(context.parameters.stack.services)
     return "all services" if everything else ", ".join(services)
@@ -101,7 +105,7 @@ def _restart(context: Context, services: tuple[str, ...], found: Containers) -> 
                 done=_since(context, ".State.StartedAt", container),
                 evidence=stack.evidence(parameters, [name]),
             ),
-            stack.healthy(parameters, [name], name=f"wait-{name}"),
+            stack.healthy(parameters, [name], name=f"wait-{name}", seconds=_patience(context)),
         ]
     stale = _stale(context, services, found)
     notes = (
@@ -129,7 +133,7 @@ def _recreate(context: Context, services: tuple[str, ...], found: Containers) ->
                 done=_since(context, ".Created", parameters.stack.container(name)),
                 evidence=stack.evidence(parameters, [name]),
             ),
-            stack.healthy(parameters, [name], name=f"wait-{name}"),
+            stack.healthy(parameters, [name], name=f"wait-{name}", seconds=_patience(context)),
         ]  # fmt: skip
     losses = ("the containers' own logs and files outside of volumes; the logs are saved before",)
     return Plan(
@@ -181,7 +185,7 @@ def _start(context: Context, services: tuple[str, ...], found: Containers) -> Pl
     )
     proofs = stack.served(parameters) if _all_run(context, found, stopped) else ()
     return Plan(
-        title, parameters.target, context.stamp, steps=(step, stack.healthy(parameters, stopped), *proofs), basis=_basis(services, found)
+        title, parameters.target, context.stamp, steps=(step, stack.healthy(parameters, stopped, seconds=_patience(context)), *proofs), basis=_basis(services, found)
     )  # fmt: skip
 
 
@@ -257,6 +261,6 @@ def _up(context: Context, _services: tuple[str, ...], found: Containers) -> Plan
     )
     notes = (f"{', '.join(stale)} will be made anew: their files changed since",) if stale else ()
     return Plan(
-        title, parameters.target, context.stamp, steps=(step, stack.healthy(parameters, everything), *stack.served(parameters)),
+        title, parameters.target, context.stamp, steps=(step, stack.healthy(parameters, everything, seconds=_patience(context)), *stack.served(parameters)),
         basis=_basis(everything, found), notes=notes,
     )  # fmt: skip

@@ -1,0 +1,188 @@
+"""Services restarted, stopped, recreated and taken down: what docker says afterwards, and that nothing else changed.
+
+Also what holds for every change: a dry run changes nothing, the plan as shell text does the same, plain papermill works.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+import snapshot
+from changes import Desk
+from cli import runbook
+
+from runbook.parameters import project_root
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conftest import Host
+
+pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(600)]
+CONTROL = "02-services/control"
+
+
+@pytest.fixture
+def desk(tmp_path: Path, host: Host) -> Desk:
+    return Desk(tmp_path, f"sandbox@{host.name}")
+
+
+def state(host: Host, container: str) -> dict[str, str]:
+    shown = host.sh(f"docker inspect --format '{{{{.Id}}}} {{{{.State.Status}}}} {{{{.State.StartedAt}}}}' {container}")
+    return dict(zip(("id", "status", "started"), shown.split(), strict=True))
+
+
+def lock(host: Host) -> str:
+    return host.sh("cat /var/lib/runbook/lock 2>/dev/null || true")
+
+
+def test_a_dry_run_changes_nothing_and_shows_what_would_run(host: Host, desk: Desk):
+    before = snapshot.take(host)
+    for action in ("restart", "recreate", "stop", "down"):
+        done = desk.dry_run(CONTROL, action=action, services="api,redis")
+        assert done.code == 0, done
+        assert done.plan["steps"]
+        assert done.applied["state"] == "dry run"
+    assert before.differences(snapshot.take(host)) == []
+
+
+def test_a_restart_is_a_new_process_in_the_same_container(host: Host, desk: Desk):
+    before, others = state(host, "pazpaz-redis"), state(host, "pazpaz-db")
+    done = desk.apply(CONTROL, action="restart", services="redis")
+    assert (done.code, done.applied["state"]) == (0, "applied"), done
+    after = state(host, "pazpaz-redis")
+    assert (after["id"], after["status"]) == (before["id"], "running")
+    assert after["started"] > before["started"]
+    assert state(host, "pazpaz-db") == others
+    assert lock(host) == ""
+    desk.verify()
+
+
+def test_what_was_stopped_is_started_again_by_undo(host: Host, desk: Desk):
+    before = snapshot.take(host)
+    done = desk.apply(CONTROL, action="stop", services="arq-worker,clamav")
+    assert done.applied["state"] == "applied", done
+    assert {state(host, f"pazpaz-{name}")["status"] for name in ("arq-worker", "clamav")} == {"exited"}
+    assert state(host, "pazpaz-api")["status"] == "running"
+    undone = desk.undo(done)
+    assert (undone.code, undone.applied["state"]) == (0, "applied"), undone
+    assert before.differences(snapshot.take(host), ignore=snapshot.UNDONE) == []
+    again = desk.run("undo", done.run_id, "--no-html")
+    assert "Nothing to do" in again.plan["sentence"] or again.code == 4, again
+
+
+def test_down_saves_the_logs_first_and_is_taken_back(host: Host, desk: Desk):
+    before = snapshot.take(host)
+    said = host.sh("docker logs pazpaz-api 2>&1 | head -1").strip()
+    done = desk.apply(CONTROL, action="down")
+    assert done.applied["state"] == "applied", done
+    assert host.sh("docker ps -aq --filter label=com.docker.compose.project=pazpaz") == ""
+    assert said in host.sh(f"cat /var/lib/runbook/{done.plan['stamp']}/logs/pazpaz-api.log")
+    undone = desk.undo(done)
+    assert undone.code == 0, undone
+    assert before.differences(snapshot.take(host), ignore=(*snapshot.UNDONE, "network")) == []
+
+
+def test_the_plan_as_shell_text_does_the_same(host: Host, desk: Desk):
+    before = state(host, "pazpaz-api")
+    done = desk.run(
+        "run", CONTROL, "--target", desk.target, "-p", "action", "recreate", "-p", "services", "api", "--instructions"
+    )
+    assert state(host, "pazpaz-api") == before, "printing changes nothing"
+    text = host.sh(
+        f"cat > /tmp/instructions <<'END_OF_TEXT'\n{done.text}\nEND_OF_TEXT\nbash < /tmp/instructions 2>&1; rm /tmp/instructions"
+    )
+    assert "all 5 steps are done" in text
+    after = state(host, "pazpaz-api")
+    assert after["status"] == "running"
+    assert after["id"] != before["id"], "made anew"
+
+
+def test_plain_papermill_carries_it_out_under_the_same_guards(host: Host, desk: Desk, tmp_path: Path):
+    before = state(host, "pazpaz-clamav")
+    words = ["-p", "target", desk.target, "-p", "services", "clamav", "-p", "apply", "True"]
+    done = subprocess.run(
+        [sys.executable, "-m", "papermill", str(project_root() / "notebooks" / f"{CONTROL}.ipynb"), str(tmp_path / "out.ipynb"), *words],
+        env=os.environ | {"RUNBOOK_OUTPUTS": str(tmp_path / "outputs")}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert state(host, "pazpaz-clamav")["started"] > before["started"]
+    record = next((tmp_path / "outputs").glob("*.ipynb"))
+    about = json.loads(record.read_text())["metadata"]["runbook"]
+    assert (about["applied"]["state"], about["exit_code"]) == ("applied", 0)
+    assert lock(host) == ""
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({"services": "api,postgress"}, "postgress: no such service"),
+        ({"action": "explode"}, "must be one of restart"),
+        ({"services": "api; rm -rf /"}, "no such service"),
+    ],
+)
+def test_a_wrong_parameter_is_refused_and_nothing_is_begun(host: Host, desk: Desk, values: dict[str, str], reason: str):
+    before = state(host, "pazpaz-api")
+    done = desk.apply(CONTROL, **values)
+    assert done.code == 4, done
+    assert reason in done.text
+    assert state(host, "pazpaz-api") == before
+    assert lock(host) == ""
+
+
+def test_a_service_that_does_not_come_up_is_told_with_its_logs(host: Host, desk: Desk):
+    """The worker's code is taken away: its restart ends in a crash loop."""
+    script = "docker exec -u 0 pazpaz-api true"
+    host.sh(script)
+    host.sh("docker exec -u 0 pazpaz-redis sh -c 'mv /usr/bin/redis-server /usr/bin/redis-server.away'")
+    try:
+        done = desk.run(
+            "run",
+            CONTROL,
+            "--target",
+            desk.target,
+            "--no-html",
+            "--apply",
+            "-p",
+            "services",
+            "redis",
+            "-p",
+            "wait_seconds",
+            "6",
+        )
+        assert done.code == 5, done
+        assert done.applied["state"] == "failed"
+        assert "pazpaz-redis" in done.text
+        assert lock(host) != "", "between two states: nobody else should begin something"
+        refused = desk.apply(CONTROL, services="clamav")
+        assert refused.code == 4
+        assert desk.operator in refused.text
+        assert done.run_id in refused.text
+    finally:
+        host.compose("up", "-d", "--force-recreate", "--no-deps", "redis")
+    host.sh(
+        "timeout 60 sh -c 'until docker inspect -f {{.State.Health.Status}} pazpaz-redis | grep -q healthy; do sleep 1; done'"
+    )
+    resumed = desk.resume(done)
+    assert resumed.code == 0, resumed
+    assert lock(host) == ""
+
+
+def test_a_lock_is_taken_away_only_on_purpose(host: Host, desk: Desk):
+    host.sh(
+        'mkdir -p /var/lib/runbook; echo \'{"operator": "ada", "machine": "m", "notebook": "n", "run": "r", "since": "2026-01-01T00:00:00+00:00"}\' > /var/lib/runbook/lock'
+    )
+    refused = desk.apply(CONTROL, services="clamav")
+    assert refused.code == 4
+    assert "ada" in refused.text
+    asked = runbook("unlock", desk.target, outputs=desk.outputs)
+    assert asked.returncode == 4
+    assert "ada" in asked.stdout
+    assert "ada" in lock(host)
+    assert runbook("unlock", desk.target, "--yes", outputs=desk.outputs).returncode == 0
+    assert lock(host) == ""
