@@ -1,4 +1,4 @@
-"""Commands for the practice server: up, down, reset, status, ssh, open."""
+"""Commands for the practice server: up, down, reset, status, ssh, client, bucket, open."""
 
 import json
 import os
@@ -10,10 +10,12 @@ from typing import Any
 
 import click
 
+from sandbox import bucket as bucket_
+from sandbox import client as client_
 from sandbox import lifecycle, state
 from sandbox.errors import NotUpError, SandboxError
 from sandbox.faults import cli as faults
-from sandbox.lifecycle import Status
+from sandbox.lifecycle import Kind, Status
 from sandbox.state import DEFAULT_NAME, Sandbox
 
 
@@ -42,10 +44,18 @@ def main() -> None:
 @click.option(
     "--disk", metavar="SIZE", help="A disk of its own of this size for Docker's data and backups, such as 2G."
 )
+@click.option("--bare", is_flag=True, help="A second host without the stack, to recover a lost one on.")
+@click.option("--no-packages", is_flag=True, help="With --bare: without Docker, certbot and restic either.")
+@click.option("--like", metavar="OTHER", help="With the certificate authority and passwords of the sandbox OTHER.")
 @click.option("--rebuild", is_flag=True, help="Make it anew if the tree has changed since it was made.")
-def up(name: str, rows: int | None, disk: str | None, *, rebuild: bool) -> None:
+def up(
+    name: str, rows: int | None, disk: str | None, like: str | None, *, bare: bool, no_packages: bool, rebuild: bool
+) -> None:
     """Start the sandbox NAME and wait until it is ready; make it first where needed."""
-    show(lifecycle.up(name, rows=rows, disk=disk, rebuild=rebuild))
+    if no_packages and not bare:
+        raise click.UsageError("--no-packages only goes with --bare.")
+    kind = (Kind.BARE if no_packages else Kind.EQUIPPED) if bare else None
+    show(lifecycle.up(name, rows=rows, disk=disk, kind=kind, like=like, rebuild=rebuild))
 
 
 @main.command()
@@ -100,6 +110,39 @@ def ssh(name: str, command: tuple[str, ...]) -> None:
     os.execv(program, ["ssh", "-F", str(config), name, *command])  # noqa: S606 - no shell is wanted
 
 
+@main.command(context_settings={"ignore_unknown_options": True})
+@click.argument("name")
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+def client(name: str, command: tuple[str, ...]) -> None:
+    """Run COMMAND (curl, nc, ssh NAME ...) on a client beside the sandbox NAME, or say from which address it comes."""
+    address = client_.address(name)
+    if not command:
+        click.echo(address)
+        return
+    click.echo(f"from {address}:", err=True)
+    click.get_current_context().exit(client_.attach(name, command))
+
+
+@main.command()
+@click.argument("switch", type=click.Choice(["up", "down", "status"]))
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def bucket(switch: str, *, as_json: bool) -> None:
+    """An S3 bucket away from every sandbox, for copies that must outlive one."""
+    if switch == "up":
+        bucket_.up()
+    elif switch == "down":
+        click.echo("The bucket is gone." if bucket_.down() else "There was no bucket.")
+        return
+    found = bucket_.status()
+    if as_json:
+        click.echo(json.dumps(asdict(found), indent=2))
+        return
+    click.echo(f"bucket {found.name}: {found.state}")
+    if found.state != "absent":
+        click.echo(f"  from this machine: {found.endpoint}   from a sandbox: {found.endpoint_of_servers or '-'}")
+        click.echo(f"  region {found.region}, keys in {found.access_key_file} and {found.secret_key_file}")
+
+
 @main.command("open")
 @name_argument
 def open_(name: str) -> None:
@@ -131,9 +174,7 @@ def show(status: Status) -> None:
         return
     click.echo("  ports on 127.0.0.1: " + ", ".join(f"{purpose} {port}" for purpose, port in status.ports.items()))
     size = f", {status.size_bytes / 1e6:.0f} MB of its own" if status.size_bytes else ""
-    click.echo(
-        f"  image {status.golden}, {status.rows} rows, disk {status.disk or 'unlimited'}, {status.age_s / 60:.0f} min old{size}"
-    )
+    click.echo(f"  image {status.golden}, {status.described}, {status.age_s / 60:.0f} min old{size}")
     click.echo(f"  log in: ./runbook sandbox ssh{'' if status.name == DEFAULT_NAME else f' --name {status.name}'}")
     click.echo(f"  state:  {status.folder}")
 

@@ -14,12 +14,15 @@ from sandbox import base, host, images
 from sandbox.context import fingerprint
 from sandbox.docker import LABEL, docker, exists, inspect, names, remove
 from sandbox.errors import BuildError, EngineError
+from sandbox.kind import Kind
 from sandbox.progress import Progress
 
 ROWS = 100_000
 """Rows of the big table in the golden state."""
 SEED_LABEL = f"{LABEL}.layers"
 """Label of a golden image that names the seed it goes with."""
+HOST_LABEL = f"{LABEL}.host"
+"""Label of a golden image with the hash that the images of bare servers share with it."""
 _STEP = "step: "
 """How practice-provision marks the lines that a waiting person wants to see."""
 LIFETIME = dt.timedelta(days=21)
@@ -32,11 +35,12 @@ class Golden:
 
     hash: str
     seed_hash: str
+    host_hash: str
 
     @classmethod
     def of(cls, tree: images.Tree) -> Self:
         seed = fingerprint("seed", tree.engine_hash, tree.service_hash)
-        return cls(fingerprint("golden", str(ROWS), tree.host_tag, seed), seed)
+        return cls(fingerprint("golden", str(ROWS), tree.host_tag, seed), seed, tree.host_hash)
 
     @property
     def image(self) -> str:
@@ -50,6 +54,14 @@ class Golden:
     def exists(self) -> bool:
         """Whether both parts are there; the image is made last, so that an interrupted build is not taken for whole."""
         return exists("image", self.image) and exists("volume", self.seed_volume)
+
+    def image_of(self, kind: Kind) -> str:
+        """Return the name of the image that a server of that kind is made from."""
+        return images.host_tag(kind, self.host_hash) if kind.is_bare else self.image
+
+    def has(self, kind: Kind) -> bool:
+        """Whether a server of that kind can be made now; states of older trees do not know of bare ones."""
+        return self.exists and (not kind.is_bare or (bool(self.host_hash) and exists("image", self.image_of(kind))))
 
     @property
     def is_stale(self) -> bool:
@@ -174,5 +186,6 @@ def _provision(golden: Golden, host_image: str, progress: Progress) -> None:
     kept = f"tar --create --xattrs --xattrs-include='*' --warning=no-file-ignored --directory=/var/lib/docker --file={host.GOLDEN} ."
     docker("exec", container, "sh", "-ec", f"{stopped} && {kept}")
     docker("stop", container)
-    docker("commit", f"--change=LABEL {LABEL}=golden {SEED_LABEL}={golden.seed_hash}", container, golden.image)
+    labels = f"{LABEL}=golden {SEED_LABEL}={golden.seed_hash} {HOST_LABEL}={golden.host_hash}"
+    docker("commit", f"--change=LABEL {labels}", container, golden.image)
     _clear(container, data)

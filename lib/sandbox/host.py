@@ -45,6 +45,7 @@ def create(
     seed: str | None = None,
     ports: Mapping[str, int] | None = None,
     disk: tuple[str, str] | None = None,
+    bare: bool = False,
     label: str = "part",
 ) -> None:
     """Create, but do not start, a practice server.
@@ -57,6 +58,7 @@ def create(
         seed: volume with the image layers that all servers share.
         ports: published on the loopback address, by purpose.
         disk: volume and size (as truncate takes it) of a disk of limited size for the inner engine's data.
+        bare: without any image in its engine; the seed only fills the registry then.
         label: what it is part of; `sandbox` for one that a person asked for.
     """
     mounts = [f"--volume={docker_volume}:/var/lib/docker"]
@@ -77,6 +79,7 @@ def create(
         *capabilities_dropped(engine.version()),
         *_SYSTEMD,
         *mounts,
+        *(["--env=PRACTICE_BARE=1"] if bare else []),
         *(ports_.publish_options(dict(ports)) if ports else []),
         image,
     )

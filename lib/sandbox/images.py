@@ -9,6 +9,7 @@ from sandbox import base, machine
 from sandbox.context import Inputs, fingerprint
 from sandbox.docker import exists
 from sandbox.errors import BuildError
+from sandbox.kind import Kind
 from sandbox.progress import Progress
 
 PREFIX = "runbook-sandbox"
@@ -37,11 +38,12 @@ def release(part: str, version: str, *, deployed: bool = False) -> ServiceImage:
     return ServiceImage(part, f"pazpaz-{part}:{version}", f"{part.upper()}_VERSION={version}", deployed)
 
 
+OBJECT_STORE = ServiceImage("minio", "minio:1.4.2")
 SERVICE_IMAGES = (
     ServiceImage("postgres", "postgres:17"),
     ServiceImage("redis", "redis:8"),
     ServiceImage("clamav", "clamav:1.4"),
-    ServiceImage("minio", "minio:1.4.2"),
+    OBJECT_STORE,
     ServiceImage("nginx", "nginx:1.26"),
     release("frontend", "1.0.0", deployed=True),
     release("backend", "1.0.0", deployed=True),
@@ -66,8 +68,13 @@ class Tree:
         )
 
     @property
+    def host_hash(self) -> str:
+        """Hash that the images of the server itself share, whatever its kind."""
+        return self.host.fingerprint(base.BASE)
+
+    @property
     def host_tag(self) -> str:
-        return f"{PREFIX}/host:{self.host.fingerprint(base.BASE)}"
+        return host_tag(Kind.PRODUCTION, self.host_hash)
 
     @property
     def engine_hash(self) -> str:
@@ -84,18 +91,31 @@ class Tree:
         return f"{PREFIX}/{image.name}-{self.service_hash}"
 
 
-def ensure_host(tree: Tree, progress: Progress) -> None:
-    """Build the server's image where it is missing."""
-    if not exists("image", tree.host_tag):
-        _build(tree.host, tree.host_tag, "host/Dockerfile", (), progress)
+def host_tag(kind: Kind, host_hash: str) -> str:
+    """Return the name, on the outer engine, of the image that servers of a kind are made from."""
+    return f"{PREFIX}/host{f'-{kind}' if kind.is_bare else ''}:{host_hash}"
+
+
+def ensure_host(tree: Tree, progress: Progress, kind: Kind = Kind.PRODUCTION) -> None:
+    """Build the image of the server itself where it is missing."""
+    tag = host_tag(kind, tree.host_hash)
+    if not exists("image", tag):
+        _build(tree.host, tag, "host/Dockerfile", (f"--target={kind}",), progress)
 
 
 def ensure_services(tree: Tree, progress: Progress) -> None:
     """Build those service images that are missing."""
     for image in SERVICE_IMAGES:
-        if not exists("image", tree.service_tag(image)):
-            arguments = (f"--target={image.target}", *([f"--build-arg={image.argument}"] if image.argument else []))
-            _build(tree.services, tree.service_tag(image), "images/Dockerfile", arguments, progress)
+        ensure_service(tree, image, progress)
+
+
+def ensure_service(tree: Tree, image: ServiceImage, progress: Progress) -> str:
+    """Build a service image where it is missing, and return its name on the outer engine."""
+    tag = tree.service_tag(image)
+    if not exists("image", tag):
+        arguments = (f"--target={image.target}", *([f"--build-arg={image.argument}"] if image.argument else []))
+        _build(tree.services, tag, "images/Dockerfile", arguments, progress)
+    return tag
 
 
 def _build(inputs: Inputs, tag: str, dockerfile: str, arguments: tuple[str, ...], progress: Progress) -> None:

@@ -2,16 +2,17 @@
 
 import re
 
-from sandbox import creation, engine, golden, prune, state
+from sandbox import bucket, creation, engine, golden, prune, state
 from sandbox import docker as docker_
 from sandbox.docker import inspect
 from sandbox.errors import NotUpError, SandboxError
 from sandbox.inside import execute
+from sandbox.kind import Kind
 from sandbox.progress import Progress
-from sandbox.state import Sandbox
+from sandbox.state import About, Sandbox
 from sandbox.status import Status, exists, status
 
-__all__ = ["Status", "down", "down_all", "execute", "exists", "reset", "status", "up"]
+__all__ = ["Kind", "Status", "down", "down_all", "execute", "exists", "reset", "status", "up"]
 
 _DISK = re.compile(r"[1-9][0-9]{0,3}[GT]")
 
@@ -21,6 +22,8 @@ def up(
     *,
     rows: int | None = None,
     disk: str | None = None,
+    kind: Kind | None = None,
+    like: str | None = None,
     rebuild: bool = False,
     progress: Progress | None = None,
 ) -> Status:
@@ -30,11 +33,14 @@ def up(
         name: of the sandbox.
         rows: rows of the big table; the golden state's number where it is not given.
         disk: size of a disk of its own for docker's data and the backups, such as `2G`; unlimited where not given.
+        kind: in production, or bare: a second host to recover a lost one on; in production where it is not given.
+        like: a sandbox whose golden state is used, and so its certificate authority and passwords; the tree's otherwise.
         rebuild: make it anew if the tree has changed since it was made.
         progress: where to say what is being done.
     """
     sandbox, progress = Sandbox.named(name), progress or Progress()
     check_disk(disk)
+    check_rows(rows, kind)
     engine.ensure(progress)
     with state.locked(sandbox.container):
         found, about = inspect("container", sandbox.container), state.read_about(sandbox)
@@ -43,16 +49,19 @@ def up(
             if not (outdated and rebuild):
                 if outdated:
                     progress.say(f"{name} was made from an older tree; `up --rebuild` makes it anew")
-                if rows not in {None, about.rows} or disk not in {None, about.disk}:
+                if rows not in {None, about.rows} or disk not in {None, about.disk} or kind not in {None, about.kind}:
                     raise SandboxError(
-                        f"{name} is up with {about.rows} rows and disk {about.disk or 'unlimited'}; "
-                        f"take it down first (sandbox down {name}) to have it otherwise."
+                        f"{name} is up {about.described}; take it down first (sandbox down {name}) to have it otherwise."
                     )
                 creation.start(sandbox, found, progress)
                 return status(name)
         if about is not None:  # made anew, or never finished: as it was asked for
+            kind = kind or about.kind
             rows, disk = rows or about.rows, disk or about.disk
-        creation.create(sandbox, creation.golden_of_this_tree(progress), rows or golden.ROWS, disk, progress)
+        kind = kind or Kind.PRODUCTION
+        chosen = creation.golden_like(like, progress, kind) if like else creation.golden_of_this_tree(progress, kind)
+        rows = 0 if kind.is_bare else rows or golden.ROWS
+        creation.create(sandbox, chosen, About(name, chosen.hash, rows, disk, created="", kind=kind), progress)
     return status(name)
 
 
@@ -74,9 +83,9 @@ def reset(name: str = state.DEFAULT_NAME, *, rebuild: bool = False, progress: Pr
         if about is None:
             raise NotUpError(f"There is no sandbox {name} to reset. Start one: sandbox up {name}")
         chosen = creation.golden_of(about)
-        if rebuild or chosen is None or not chosen.exists:
-            chosen = creation.golden_of_this_tree(progress)
-        creation.create(sandbox, chosen, about.rows, about.disk, progress)
+        if rebuild or chosen is None or not chosen.has(about.kind):
+            chosen = creation.golden_of_this_tree(progress, about.kind)
+        creation.create(sandbox, chosen, about, progress)
     return status(name)
 
 
@@ -89,6 +98,7 @@ def down(name: str = state.DEFAULT_NAME, *, progress: Progress | None = None) ->
     with state.locked(sandbox.container):
         was_there = sandbox.folder.exists() or docker_.exists("container", sandbox.container)
         creation.remove_parts(sandbox)
+        docker_.remove("container", [sandbox.client])
         state.forget(sandbox)
     return was_there
 
@@ -104,6 +114,7 @@ def down_all(*, progress: Progress | None = None) -> None:
     for name in state.known():
         progress.say(f"removing {name}")
         down(name)
+    bucket.down(progress=progress)
     foreign = docker_.names("container", f"{docker_.LABEL}=sandbox")
     if foreign:
         raise SandboxError(
@@ -122,3 +133,13 @@ def check_disk(size: str | None) -> None:
     """
     if size is not None and not _DISK.fullmatch(size):
         raise SandboxError(f"{size!r} is no size of a disk: give whole gigabytes or terabytes, such as `2G`.")
+
+
+def check_rows(rows: int | None, kind: Kind | None) -> None:
+    """Refuse rows for a server that has no database.
+
+    Raises:
+        SandboxError: rows are asked for, and a bare server.
+    """
+    if rows is not None and kind is not None and kind.is_bare:
+        raise SandboxError(f"--rows {rows}: a bare server has no database; leave out --rows or --bare.")

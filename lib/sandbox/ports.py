@@ -32,13 +32,20 @@ def choose(taken: Container[int] = ()) -> dict[str, int]:
     """
     chosen: dict[str, int] = {}
     for purpose, preferred in PREFERRED.items():
-        for port in range(preferred, preferred + 200):
-            if port not in taken and port not in chosen.values() and is_free(port):
-                chosen[purpose] = port
-                break
-        else:
-            raise SandboxError(f"No free port for {purpose} between {preferred} and {preferred + 199} on {LOOPBACK}.")
+        chosen[purpose] = free_from(preferred, purpose, {*chosen.values()}, taken)
     return chosen
+
+
+def free_from(preferred: int, purpose: str, *taken: Container[int]) -> int:
+    """Return the preferred port, or else the next free one above it that none of `taken` holds.
+
+    Raises:
+        SandboxError: it and the 199 ports above it are all in use.
+    """
+    for port in range(preferred, preferred + 200):
+        if not any(port in each for each in taken) and is_free(port):
+            return port
+    raise SandboxError(f"No free port for {purpose} between {preferred} and {preferred + 199} on {LOOPBACK}.")
 
 
 def publish_options(ports: dict[str, int]) -> list[str]:

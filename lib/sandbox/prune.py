@@ -3,6 +3,7 @@
 from sandbox import docker as docker_
 from sandbox import golden, images
 from sandbox.docker import LABEL, docker, inspect
+from sandbox.kind import Kind
 
 KEPT = 3
 """So many golden states stay, the newest, besides those that sandboxes stand on: going back to one costs nothing."""
@@ -27,7 +28,8 @@ def old_states(current: golden.Golden, tree: images.Tree) -> None:
 
 def _old_names(tree: images.Tree) -> None:
     """Remove names of images that another state of the tree was built from; shared layers stay."""
-    current = {tree.host_tag, *(tree.service_tag(image) for image in images.SERVICE_IMAGES)}
+    hosts = (images.host_tag(kind, tree.host_hash) for kind in Kind)
+    current = {*hosts, *(tree.service_tag(image) for image in images.SERVICE_IMAGES)}
     listed = docker(
         "image", "ls", f"--filter=reference={images.PREFIX}/*", "--format={{.Repository}}:{{.Tag}}"
     ).stdout.split()

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from sandbox.errors import BadNameError
+from sandbox.kind import Kind
 
 DEFAULT_NAME = "sandbox"
 FILES = (
@@ -58,6 +59,13 @@ def check_name(name: str) -> str:
     return name
 
 
+def kept_apart(name: str, place: Path) -> str:
+    """Return a name for a container, with a part that is the state folder's own where that is not the default."""
+    if place == _default_home():
+        return name
+    return f"{name}-{hashlib.sha256(str(place).encode()).hexdigest()[:6]}"
+
+
 @dataclass(frozen=True, slots=True)
 class Sandbox:
     """Names and paths of one sandbox. A state folder elsewhere than the default keeps its containers apart, too."""
@@ -75,10 +83,7 @@ class Sandbox:
 
     @property
     def container(self) -> str:
-        if self.home == _default_home():
-            return f"runbook-sandbox-{self.name}"
-        place = hashlib.sha256(str(self.home).encode()).hexdigest()[:6]
-        return f"runbook-sandbox-{place}-{self.name}"
+        return kept_apart("runbook-sandbox", self.home) + f"-{self.name}"
 
     @property
     def volume(self) -> str:
@@ -87,6 +92,11 @@ class Sandbox:
     @property
     def disk_volume(self) -> str:
         return f"{self.container}-disk"
+
+    @property
+    def client(self) -> str:
+        """Container of the client that reaches this sandbox from an address of its own."""
+        return self.container.replace("runbook-sandbox", "runbook-client", 1)
 
     @property
     def hostname(self) -> str:
@@ -103,11 +113,23 @@ class About:
     disk: str | None
     created: str
     """When it was created, as ISO 8601 in UTC; empty while it is being made."""
+    kind: Kind = Kind.PRODUCTION
 
     @property
     def is_whole(self) -> bool:
         """Whether making it came to its end."""
         return bool(self.created)
+
+    @property
+    def described(self) -> str:
+        """What it was asked to be, in a few words for people."""
+        return described(self.kind, self.rows, self.disk)
+
+
+def described(kind: Kind, rows: int, disk: str | None) -> str:
+    """Return what a sandbox was asked to be, in a few words for people."""
+    size = "" if kind.is_bare else f" with {rows} rows"
+    return f"{kind.described}{size}, disk {disk or 'unlimited'}"
 
 
 def write_private(path: Path, text: str) -> None:
@@ -128,7 +150,8 @@ def write_about(sandbox: Sandbox, about: About) -> None:
 def read_about(sandbox: Sandbox) -> About | None:
     """Return what the sandbox was made from, or None where nothing readable is kept."""
     try:
-        return About(**json.loads((sandbox.folder / "sandbox.json").read_text()))
+        kept = json.loads((sandbox.folder / "sandbox.json").read_text())
+        return About(**{**kept, "kind": Kind(kept.get("kind", Kind.PRODUCTION))})
     except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
         return None
 

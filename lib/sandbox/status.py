@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from sandbox import golden, state
 from sandbox.docker import docker, inspect
+from sandbox.kind import Kind
 from sandbox.state import Sandbox
 
 
@@ -19,6 +20,7 @@ class Status:
     golden: str
     is_current: bool
     """Whether it was made from the tree as it is now."""
+    kind: Kind
     rows: int
     disk: str | None
     created: str
@@ -26,6 +28,11 @@ class Status:
     size_bytes: int
     """Size of what this sandbox alone holds: its file system layer and its engine's data."""
     folder: str
+
+    @property
+    def described(self) -> str:
+        """What it was asked to be, in a few words for people."""
+        return state.described(self.kind, self.rows, self.disk)
 
 
 def exists(name: str = state.DEFAULT_NAME) -> bool:
@@ -58,6 +65,7 @@ def status(name: str = state.DEFAULT_NAME, *, size: bool = False) -> Status:
         ports=state.read_ports(sandbox) or {},
         golden=about.golden if about else "",
         is_current=bool(about and about.golden == golden.of_this_tree().hash),
+        kind=about.kind if about else Kind.PRODUCTION,
         rows=about.rows if about else 0,
         disk=about.disk if about else None,
         created=created,

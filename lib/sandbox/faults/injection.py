@@ -10,6 +10,7 @@ from sandbox.faults.fault import Fault
 from sandbox.lifecycle import execute
 
 KEPT = "/var/lib/practice/faults"
+STACK = "/opt/pazpaz/docker-compose.prod.yml"
 TIMEOUT_S = 240
 READY_WITHIN_S = 90
 READY = f"""
@@ -73,10 +74,14 @@ def inject(server: str, fault: Fault) -> None:
     """Put the fault in and look that it is there.
 
     Raises:
-        InjectionError: it is in already, or did not take; what was done of it is undone then.
+        InjectionError: it is in already, there is no stack, or it did not take; what was done of it is undone then.
     """
     if fault.name in injected(server):
         raise InjectionError(f"{fault.name} is in {server} already. Take it out: ./runbook sandbox mend {fault.name}")
+    if not execute(server, ["test", "-e", STACK]).ok:
+        raise InjectionError(
+            f"{server} has no stack to break: {STACK} is missing. A bare server has to be recovered first."
+        )
     done = script(server, fault, 'mkdir -p -m 0700 "$kept" && touch "$kept/injected"\n' + fault.inject)
     if done.ok and is_there(server, fault):
         return

@@ -310,7 +310,7 @@ def test_names_follow_from_the_tree_alone():
 
 
 def compose() -> dict[str, dict[str, str]]:
-    file = context.ROOT / "host/rootfs/opt/pazpaz/docker-compose.prod.yml"
+    file = context.ROOT / "host/production/opt/pazpaz/docker-compose.prod.yml"
     services: dict[str, dict[str, str]] = YAML(typ="safe").load(file)["services"]
     return services
 
