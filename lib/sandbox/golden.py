@@ -61,7 +61,9 @@ class Golden:
 
     def has(self, kind: Kind) -> bool:
         """Whether a server of that kind can be made now; states of older trees do not know of bare ones."""
-        return self.exists and (not kind.is_bare or (bool(self.host_hash) and exists("image", self.image_of(kind))))
+        if kind.is_bare and not self.host_hash:
+            return False
+        return self.exists and exists("image", self.image_of(kind))
 
     @property
     def is_stale(self) -> bool:

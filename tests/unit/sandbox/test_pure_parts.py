@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import pytest
 from ruamel.yaml import YAML
 
-from sandbox import base, context, engine, golden, host, identity, images, machine, ports, state
-from sandbox.errors import BadNameError
+from sandbox import base, bucket, context, engine, golden, host, identity, images, machine, ports, state
+from sandbox.errors import BadNameError, SandboxError
+from sandbox.kind import Kind
 from sandbox.state import Sandbox
 
 if TYPE_CHECKING:
@@ -345,3 +346,62 @@ def test_the_machine_s_files_reach_builder_stages_only():
 
 def test_the_base_is_named_by_its_suite():
     assert base.BASE.endswith(base.SUITE)
+
+
+def stages(name: str) -> dict[str, str]:
+    """Return the text of every stage of a Dockerfile, by its name."""
+    parts = re.split(r"^FROM (?:\S+) AS (\S+)$", (context.ROOT / name).read_text(), flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def test_every_kind_of_server_is_a_stage_and_has_an_image_of_its_own():
+    assert {str(kind) for kind in Kind} <= set(stages("host/Dockerfile"))
+    assert len({images.host_tag(kind, "0123") for kind in Kind}) == len(Kind)
+
+
+@pytest.mark.parametrize("word", ["docker.io", "docker-cli", "docker-compose", "certbot", "restic", "/opt/pazpaz"])
+def test_a_bare_server_is_built_without_what_a_recovery_has_to_bring(word: str):
+    assert word not in stages("host/Dockerfile")["bare"]
+
+
+def test_only_a_production_server_is_built_with_files_of_the_stack():
+    production = [text for stage, text in stages("host/Dockerfile").items() if "host/production/" in text]
+    assert production == [stages("host/Dockerfile")["production"]]
+    laid_in = {path.relative_to(context.ROOT / "host/bare").parts[0] for path in (context.ROOT / "host/bare").iterdir()}
+    assert laid_in == {"etc", "usr"}
+    assert not (context.ROOT / "host/bare/etc/letsencrypt").exists()
+
+
+def test_what_was_kept_before_there_were_bare_servers_is_in_production():
+    sandbox = Sandbox.named("blue")
+    sandbox.folder.mkdir(parents=True)
+    kept = '{"name": "blue", "golden": "0123", "rows": 5, "disk": null, "created": "2026-01-01T00:00:00+00:00"}'
+    (sandbox.folder / "sandbox.json").write_text(kept)
+    about = state.read_about(sandbox)
+    assert about is not None
+    assert about.kind is Kind.PRODUCTION
+    assert about.described == "in production with 5 rows, disk unlimited"
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_the_kind_of_a_sandbox_is_kept(kind: Kind):
+    about = state.About("blue", "0123", 0, "2G", "2026-01-01T00:00:00+00:00", kind)
+    state.write_about(Sandbox.named("blue"), about)
+    assert state.read_about(Sandbox.named("blue")) == about
+
+
+def test_a_golden_state_of_an_older_tree_makes_no_bare_server():
+    old = golden.Golden("0123", "4567", host_hash="")
+    assert not any(old.has(kind) for kind in Kind if kind.is_bare)
+
+
+def test_neither_a_client_nor_the_bucket_can_be_taken_for_a_sandbox():
+    blue = Sandbox.named("blue")
+    assert blue.client not in {blue.container, Sandbox.named("blue-client").container}
+    with pytest.raises(BadNameError):
+        state.check_name(bucket.folder().name)
+
+
+def test_a_port_is_looked_for_within_bounds():
+    with pytest.raises(SandboxError, match="between 9100 and 9299"):
+        ports.free_from(9100, "the bucket", range(9100, 9300))

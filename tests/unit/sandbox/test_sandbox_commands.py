@@ -68,3 +68,36 @@ def test_status_where_there_is_nothing_says_so():
 @pytest.mark.parametrize("rows", ["0", "-1", "many"])
 def test_rows_must_be_a_number_above_zero(rows: str):
     assert run("up", "--rows", rows).exit_code == 2
+
+
+def test_a_bare_server_has_no_rows_to_choose(home: Path):
+    done = run("up", "blue", "--bare", "--rows", "5")
+    assert done.exit_code == 5
+    assert "no database" in done.output
+    assert not home.exists()
+
+
+def test_only_a_bare_server_can_lack_the_packages(home: Path):
+    done = run("up", "blue", "--no-packages")
+    assert done.exit_code == 2
+    assert "--bare" in done.output
+    assert not home.exists()
+
+
+@pytest.mark.parametrize("words", [("client", "blue"), ("client", "blue", "--", "curl", "-s", "x"), ("bucket", "up")])
+def test_client_and_bucket_need_an_engine_too(home: Path, words: tuple[str, ...]):
+    done = run(*words)
+    assert done.exit_code == 5
+    assert "Traceback" not in done.output
+    assert not home.exists()
+
+
+def test_a_bucket_that_is_not_there_is_nothing_to_take_down():
+    assert run("bucket", "down").output == "There was no bucket.\n"
+
+
+def test_a_client_s_sandbox_must_have_a_possible_name(home: Path):
+    done = run("client", "../x")
+    assert done.exit_code == 5
+    assert "cannot name a sandbox" in done.output
+    assert not home.exists()
