@@ -15,7 +15,7 @@ import json
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import changes
@@ -30,7 +30,7 @@ from sandbox import lifecycle
 
 FAULTS = ("kill", "cut", "reboot")
 READY_SECONDS = 120
-UNTRUE = {"whole"}
+EXIT_REFUSED = 4
 GOOD = {"applied", "nothing to do"}
 LOCK = "/var/lib/runbook/lock"
 OF_THE_USERS = ("table clients", "table audit_log")
@@ -62,7 +62,7 @@ class Bench:
 
     host: Host
     folder: Path
-    phrase: str = ""
+    phrases: dict[str, str] = field(default_factory=dict)
 
     def desk(self) -> Desk:
         """A new folder of records."""
@@ -89,34 +89,50 @@ class Bench:
         procedure.prepare(self.host)
         self.ready()
 
-    def _start(self, desk: Desk, procedure: Procedure) -> changes.Running:
-        """Start the change; the phrase of an earlier case holds as long as its plan does."""
+    def planned(self, procedure: Procedure) -> list[str]:
+        """Return the names of the steps that a dry run shows."""
+        self.prepare(procedure)
+        dry = self.desk().dry_run(procedure.notebook, **procedure.values)
+        return [step["name"] for step in dry.plan["steps"]]
+
+    def _start(self, desk: Desk, procedure: Procedure, *, phrase: str = "") -> changes.Running:
+        """Start the change, confirmed by that phrase or by the one that a dry run shows."""
         words = ["run", procedure.notebook, "--target", desk.target, "--no-html", "--apply"]
         values = [word for name, value in procedure.values.items() for word in ("-p", name, value)]
-        if procedure.confirmed:
+        if not procedure.confirmed:
+            return desk.start(*words, *values)
+        if not phrase:
             dry = desk.dry_run(procedure.notebook, **procedure.values)
             assert dry.plan, dry
-            self.phrase = dry.plan["phrase"]
-            return desk.start(*words, *values, "--confirm", self.phrase)
-        return desk.start(*words, *values)
+            phrase = self.phrases[procedure.name] = dry.plan["phrase"]
+        return desk.start(*words, *values, "--confirm", phrase)
 
-    def run(self, procedure: Procedure, number: int, step: str, fault: str) -> Case:
-        """Run one case."""
+    def _begin(self, desk: Desk, procedure: Procedure, number: int) -> changes.Running:
+        """Start the change and return when the start of the step is on disk. The phrase of an earlier case may still hold."""
+        phrase = self.phrases.get(procedure.name, "")
+        running = self._start(desk, procedure, phrase=phrase)
+        if running.until_step(number):
+            return running
+        ended = running.wait()
+        assert phrase, f"the run never came to step {number}: {ended}"
+        assert ended.code == EXIT_REFUSED, f"the run never came to step {number}: {ended}"
+        running = self._start(desk, procedure)
+        assert running.until_step(number), f"the run never came to step {number}: {running.wait()}"
+        return running
+
+    def run(self, procedure: Procedure, number: int, step: str, fault: str, *, delay: float = 0) -> Case:
+        """Run one case; the misfortune comes `delay` seconds after the start of the step is on disk."""
         self.prepare(procedure)
         before = snapshot.take(self.host)
         desk = self.desk()
         begun = time.monotonic()
-        problems: list[str] = []
         with Users(self.host) as users:
             users.wait_for_writes(2)
             with Misfortune(fault, self.host.name) as misfortune:
-                running = self._start(desk, procedure)
-                if not running.until_step(number):
-                    problems.append(f"the run never came to step {number}: {running.wait()}"[:1500])
-                else:
-                    misfortune.strike(running)
-            outcome, told = self._mend(desk, procedure, running, fault)
-            problems += told
+                running = self._begin(desk, procedure, number)
+                time.sleep(delay)
+                misfortune.strike(running)
+            outcome, problems = self._mend(desk, procedure, running, fault)
             problems += self._service(users)
         problems += self._promises(desk, running.run_id, fault, outcome)
         if outcome in {"undone", "rolled back"}:
@@ -240,6 +256,7 @@ def main() -> int:
     parser.add_argument("--procedure", choices=sorted(PROCEDURES), action="append")
     parser.add_argument("--fault", choices=FAULTS, action="append")
     parser.add_argument("--step", type=int, action="append", help="numbers of steps; all where not given")
+    parser.add_argument("--delay", type=float, default=0, help="seconds from the start of the step to the misfortune")
     parser.add_argument("--instance", default="sandbox")
     parser.add_argument("--results", type=Path, default=Path("matrix.jsonl"))
     parser.add_argument("--table", type=Path, nargs="+", help="print these results and run nothing")
@@ -256,7 +273,7 @@ def main() -> int:
             for fault in asked.fault or FAULTS:
                 if asked.step and number not in asked.step:
                     continue
-                case = bench.run(procedure, number, step, fault)
+                case = bench.run(procedure, number, step, fault, delay=asked.delay)
                 with asked.results.open("a") as file:
                     file.write(json.dumps(asdict(case)) + "\n")
                 print(f"{name} {number} {step} {fault}: {_cell(case)} {'; '.join(case.problems)}", flush=True)

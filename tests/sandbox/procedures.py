@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import httpx
+import users
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -30,6 +33,13 @@ class Procedure:
 
 
 MARK = "/run/prepared"
+SECRETS = {
+    "database-password": "POSTGRES_PASSWORD",
+    "redis-password": "REDIS_PASSWORD",
+    "jwt-secret": "SECRET_KEY",
+    "encryption-key": "ENCRYPTION_MASTER_KEY",
+}
+NOTE = "This note was written when the practice server was made."
 
 
 def _mark(host: Host) -> None:
@@ -37,15 +47,89 @@ def _mark(host: Host) -> None:
 
 
 def _restarted(host: Host) -> str:
-    script = f"""for name in pazpaz-api pazpaz-arq-worker; do
-        [ "$(date -d "$(docker inspect -f '{{{{.State.StartedAt}}}}' $name)" +%s)" -ge "$(stat -c %Y {MARK} 2>/dev/null || echo 0)" ] || echo "$name was not restarted"
+    script = f"""since=$(stat -c %Y {MARK} 2>/dev/null || echo 0)
+    for name in pazpaz-api pazpaz-arq-worker; do
+        [ "$(date -d "$(docker inspect -f '{{{{.State.StartedAt}}}}' $name)" +%s)" -ge "$since" ] || echo "$name was not restarted"
     done"""
     return host.sh(script).strip()
+
+
+def _value(variable: str) -> str:
+    return f"value=$(sed -n 's/^{variable}=//p' /opt/pazpaz/.env.production)"
+
+
+def _secret_to_be_replaced(variable: str) -> Callable[[Host], None]:
+    """Forget earlier rotations (all of them are whole), and note which value there is."""
+
+    def prepare(host: Host) -> None:
+        host.sh(f'rm -rf /var/lib/runbook; {_value(variable)}; printf %s "$value" | sha256sum > {MARK}')
+
+    return prepare
+
+
+def _secret_replaced(variable: str) -> Callable[[Host], str]:
+    def goal(host: Host) -> str:
+        told = host.sh(f"""{_value(variable)}
+        [ "$(printf %s "$value" | sha256sum)" != "$(cat {MARK})" ] || echo the value is the old one
+        for name in pazpaz-api pazpaz-arq-worker; do
+            docker inspect -f '{{{{json .Config.Env}}}}' $name | grep -qF "$value" || echo "$name runs with another value"
+        done
+        PGPASSWORD=$(sed -n 's/^POSTGRES_PASSWORD=//p' /opt/pazpaz/.env.production)
+        export PGPASSWORD
+        docker exec -e PGPASSWORD pazpaz-db psql -qtAX "host=db sslmode=require user=pazpaz dbname=pazpaz" -c 'select 1' | grep -qx 1 || echo the database refuses the password""")
+        try:
+            note = users.canary(host)
+        except (httpx.HTTPError, KeyError) as error:
+            return f"{told}; the synthetic user cannot read: {error}"
+        return told.strip() if note == NOTE else f"{told}; the sealed note reads {note[:20]!r}"
+
+    return goal
+
+
+KEPT_CERTIFICATES = "/var/cache/certificates.tar"
+
+
+def _certificate_to_be_renewed(host: Host) -> None:
+    """Back to the certificate that the server was made with: renewals are counted by certbot's archive."""
+    host.sh(f"""set -e; cd /etc
+    [ -s {KEPT_CERTIFICATES} ] || tar -cf {KEPT_CERTIFICATES} letsencrypt
+    rm -rf letsencrypt/live letsencrypt/archive letsencrypt/renewal /var/lib/runbook
+    tar -xf {KEPT_CERTIFICATES}
+    docker exec pazpaz-nginx nginx -s reload 2>/dev/null
+    openssl x509 -noout -serial -in letsencrypt/live/pazpaz.test/cert.pem > {MARK}""")
+
+
+def _certificate_renewed(host: Host) -> str:
+    return host.sh(f"""cd /etc/letsencrypt/live/pazpaz.test
+    new=$(openssl x509 -noout -serial -in cert.pem)
+    [ "$new" != "$(cat {MARK})" ] || echo the certificate is the old one
+    seen=$(openssl s_client -connect 127.0.0.1:443 -servername pazpaz.test </dev/null 2>/dev/null | openssl x509 -noout -serial)
+    [ "$new" = "$seen" ] || echo "nginx serves $seen, on disk lies $new"
+    curl -sf -m 5 --resolve pazpaz.test:443:127.0.0.1 -o /dev/null https://pazpaz.test/ || echo the page is not served""").strip()
 
 
 PROCEDURES = {
     procedure.name: procedure
     for procedure in (
         Procedure("restart", "02-services/control", _restarted, {"services": "api,arq-worker"}, _mark, confirmed=False),
+        *(
+            Procedure(
+                f"rotate-{secret}",
+                "10-maintenance/rotate-secrets",
+                _secret_replaced(variable),
+                {"secret": secret},
+                _secret_to_be_replaced(variable),
+                stays=("database role",),  # the old password has a new salt
+            )
+            for secret, variable in SECRETS.items()
+        ),
+        Procedure(
+            "renew",
+            "05-certificates/renew",
+            _certificate_renewed,
+            {"force": "true", "rehearse": "false"},
+            _certificate_to_be_renewed,
+            confirmed=False,
+        ),
     )
 }

@@ -24,6 +24,7 @@ LOOK_SECONDS = 0.1
 ASK_SECONDS = 5.0
 NAME = "zz of a test"  # last by name: the synthetic walk looks for what it made among the first hundred
 SYNTHETIC = "synthetic@pazpaz.test"
+CANARY = "Synthetic Canary"
 NO_DATABASE = ("template0", "template1", "postgres")
 
 
@@ -136,6 +137,17 @@ class Users:
                     good = False
                 self.looks.append((begun, good))
                 self._stop.wait(max(0.0, LOOK_SECONDS - (time.monotonic() - begun)))
+
+
+def canary(host: Host) -> str:
+    """Log in as the synthetic user and return the sealed note of the standing client. Raises httpx.HTTPError, KeyError."""
+    user = Users(host)
+    with user._client() as client:  # noqa: SLF001  # of this module
+        token = user._log_in(client)  # noqa: SLF001  # as above
+        found = _ask(client, "GET", "/clients?limit=200", headers={"Authorization": token}).raise_for_status().json()
+        number = {row["name"]: row["id"] for row in found}[CANARY]
+        answer = _ask(client, "GET", f"/clients/{number}", headers={"Authorization": token})
+        return str(answer.raise_for_status().json()["medical_notes"])
 
 
 def _ask(client: httpx.Client, method: str, path: str, **options: object) -> httpx.Response:
