@@ -45,6 +45,7 @@ HOST = Bundle(
 PATHS = Bundle(("inventory.paths",), ("inventory.paths",))
 FILTER = Bundle(("firewall.packet_filter", "firewall.listeners"), ("firewall.packet_filter", "firewall.listeners", "firewall.bypass"))  # fmt: skip
 DATABASE = Bundle(("database.database",), ("database.database",))
+DUMPS = Bundle(("dumps.dumps", "dumps.room", "dumps.databases"), ())
 COPIES = Bundle(("backup.copies", "units.units"), ("backup.copies", "backup.schedule"))
 CERTIFICATES = Bundle(
     ("certificates.certificates", "certificates.renewal"), ("certificates.certificates", "certificates.renewal")
@@ -110,16 +111,17 @@ BUNDLES: dict[str, Bundle] = {
     "03-deploy/backend": SERVED + FILES + DATABASE + Bundle(("backup.copies", "deploy.backend()", "deploy.backend_logs"), ("deploy.errors",)),
     "03-deploy/backend-rollback": SERVED + FILES + DATABASE + Bundle(("backup.copies", "deploy.backend_before()", "deploy.backend_logs"), ("deploy.errors",)),
     "03-deploy/frontend": SERVED + FILES + Bundle(("deploy.frontend()", "deploy.frontend_logs"), ("deploy.errors",)),
-    "03-deploy/migrate": SERVED + DATABASE + COPIES,
-    "03-deploy/migrate-rollback": SERVED + DATABASE + COPIES,
+    "03-deploy/migrate": SERVED + FILES + DATABASE + Bundle(("deploy.upgrade()", "dumps.dumps", "dumps.room", "dumps.databases"), ()),
+    "03-deploy/migrate-rollback": SERVED + FILES + DATABASE + Bundle(("deploy.downgrade()", "dumps.dumps", "dumps.room", "dumps.databases"), ()),
     "05-certificates/renew": RENEWAL + CERTIFICATES + PROXY + SERVED,
     "05-certificates/internal": CERTIFICATES + SERVED,
-    "06-database/backup": DATABASE + SERVED,
-    "06-database/restore": DATABASE + SERVED,
-    "06-database/maintain": DATABASE + SERVED,
+    "06-database/backup": DATABASE + SERVED + DUMPS,
+    "06-database/restore": DATABASE + SERVED + DUMPS,
+    "06-database/maintain": DATABASE + SERVED + DUMPS,
     "07-backup/full-backup": COPIES + SERVED + Bundle(("repository.repository", "repository.off_site"), ()),
     "07-backup/retention": COPIES + Bundle(("resources.filesystems",), ("resources.disks",)),
-    "07-backup/disaster-recovery": Bundle((), ()),
+    "07-backup/disaster-recovery": SERVED + HOST + DATABASE + CERTIFICATES + PATHS
+    + Bundle(("recovery.new_host", "recovery.copy()", "recovery.recovered"), ("recovery.recovered", "recovery.copy")),
     "10-maintenance/rotate-secrets": SERVED
     + Bundle(
         ("compose.compose", "rotation.rotation()", "rotation.proof()", "rotation.session()"),

@@ -221,7 +221,9 @@ class Plan:
         steps = [_digested(step.as_json()) for step in self.steps]
         content = {"target": self.target, "title": self.title, "steps": steps, "basis": dict(self.basis)}
         text = orjson.dumps(content, option=orjson.OPT_SORT_KEYS).decode()
-        return hashlib.sha256(text.replace(self.stamp, STAMP_MARK).encode()).hexdigest()
+        for written in _spellings(self.stamp):
+            text = text.replace(written, STAMP_MARK)
+        return hashlib.sha256(text.encode()).hexdigest()
 
     @property
     def phrase(self) -> str:
@@ -274,6 +276,11 @@ class Plan:
             "automatic_undo": self.automatic_undo,
             "danger": self.danger,
         }
+
+
+def _spellings(stamp: str) -> tuple[str, ...]:
+    """Return how a run's time is written: as it is, in the name of a database, and in the name of a dump."""
+    return (stamp, stamp.lower(), f"{stamp[:8]}-{stamp[9:15]}")
 
 
 def _digested(step: dict[str, Any]) -> dict[str, Any]:

@@ -10,13 +10,15 @@ from runbook.tables.access import accounts, keys, logins, ssh, sudo
 from runbook.tables.backup import copies, coverage
 from runbook.tables.certificates import certificates, issued, rehearsal, served, timer
 from runbook.tables.database import activity, growth, locks, query, slow_queries, table_sizes
-from runbook.tables.deploy import deploys, release
+from runbook.tables.deploy import deploys, migrations, release
+from runbook.tables.dumps import backup_methods, dumps
 from runbook.tables.exceptions import exceptions
 from runbook.tables.firewall import firewall, ports
 from runbook.tables.inventory import locations, packages, variables
 from runbook.tables.logs import database_refusals, live_line, log_lines, messages, requests
 from runbook.tables.logs import services as log_services
 from runbook.tables.plan import plan, plan_commands
+from runbook.tables.recovery import recovery_measured, recovery_source
 from runbook.tables.resources import disks, docker_disk, host, usage
 from runbook.tables.rotation import secrets
 from runbook.tables.services import compose, containers, images
@@ -31,6 +33,7 @@ __all__ = [
     "Table",
     "accounts",
     "activity",
+    "backup_methods",
     "before_after",
     "card",
     "certificates",
@@ -43,6 +46,7 @@ __all__ = [
     "deploys",
     "disks",
     "docker_disk",
+    "dumps",
     "duration",
     "evidence",
     "exceptions",
@@ -59,6 +63,7 @@ __all__ = [
     "log_services",
     "logins",
     "messages",
+    "migrations",
     "next_steps",
     "notebooks",
     "packages",
@@ -66,6 +71,8 @@ __all__ = [
     "plan_commands",
     "ports",
     "query",
+    "recovery_measured",
+    "recovery_source",
     "rehearsal",
     "release",
     "requests",
