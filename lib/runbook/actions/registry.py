@@ -20,7 +20,7 @@ PLANNERS: dict[str, str] = {
     "03-deploy/migrate": "migrations.upgrade",
     "03-deploy/migrate-rollback": "migrations.downgrade",
     "05-certificates/renew": "certificates.renew",
-    "05-certificates/internal": "certificates.internal",
+    "05-certificates/internal": "internal_certificates.internal",
     "06-database/backup": "dump.backup",
     "06-database/restore": "restore.restore",
     "06-database/maintain": "database.vacuum",

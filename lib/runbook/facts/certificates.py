@@ -103,14 +103,14 @@ def _one(number: int, item: Certificate, results: Mapping[str, Result]) -> Certi
     served, served_error = _read(results.get(f"{number}.served"))
     return CertificateFact(
         name=item.name,
-        disk=_leaf(disk[0]) if disk else None,
+        disk=leaf_of(disk[0]) if disk else None,
         disk_error=disk_error,
         chain_length=len(disk),
         chain_ok=chain_ok,
         chain_error=chain_error,
         key_matches=key_matches,
         key_error=key_error,
-        served=_leaf(served[0]) if served else None,
+        served=leaf_of(served[0]) if served else None,
         served_error=served_error,
     )
 
@@ -134,7 +134,8 @@ def _read(result: Result | None) -> tuple[list[x509.Certificate], str]:
         return [], f"not a certificate: {error}"
 
 
-def _leaf(certificate: x509.Certificate) -> Leaf:
+def leaf_of(certificate: x509.Certificate) -> Leaf:
+    """Given a certificate, return what it says."""
     from cryptography import x509  # noqa: PLC0415 (0.1 s that only this fact needs)
     from cryptography.hazmat.primitives.serialization import Encoding  # noqa: PLC0415 (0.1 s that only this fact needs)
 

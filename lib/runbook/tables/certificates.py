@@ -11,6 +11,8 @@ from runbook.tables.verdicts import findings_of, reason_of, state_of, titled
 if TYPE_CHECKING:
     from runbook.facts import Facts
     from runbook.facts.certificates import CertificateFact, Leaf, Renewal
+    from runbook.facts.lineage import Lineage
+    from runbook.facts.rehearsal import Rehearsal
     from runbook.verdict import Verdicts
 
 DAY = 86_400
@@ -79,6 +81,44 @@ def timer(fact: Renewal, facts: Facts, verdicts: Verdicts | None) -> Table:
         ("next run in", fact.timer.next - facts.at if fact.timer.next else "never: nothing is planned"),
     ]
     return Table(("what", "seen"), tuple(rows), titled("Renewal by itself", found), note=reason_of(found))
+
+
+@shown("dry_run")
+def rehearsal(fact: Rehearsal, _facts: Facts, verdicts: Verdicts | None) -> Table:
+    """Return how the rehearsal went: what the authority said of each name, and what nginx answered to it."""
+    found = findings_of(verdicts, None, "certificates.dry-run")
+    if not fact.certificate:
+        return Table((), (), "Nothing was rehearsed (rehearse=False, or no such certificate).")
+    answers = ", ".join(map(str, fact.statuses)) or "it never came"
+    rows: list[tuple[Cell, ...]] = [
+        ("certificate", f"{fact.certificate} (certbot's {fact.lineage})"),
+        ("certbot ended with", fact.exit_code),
+        ("nginx answered the authority", answers),
+        *((f"the authority on {item.domain}", f"{item.kind}: {item.detail}") for item in fact.problems),
+    ]
+    if not fact.good and not fact.problems:
+        rows.append(("certbot said", fact.error))
+    return Table(("what", "seen"), tuple(rows), titled("Rehearsal with the authority", found), note=reason_of(found))
+
+
+@shown("lineages")
+def issued(fact: dict[str, Lineage], facts: Facts, verdicts: Verdicts | None) -> Table:
+    """Return the certificates that were issued, the newest first, and which of them is live."""
+    found = findings_of(verdicts, None, "certificates.renewals", "certificates.links")
+    rows: list[tuple[Cell, ...]] = [
+        (
+            lineage.certificate,
+            item.number,
+            "live" if item.kept and item.number == lineage.live else "" if item.kept else "was taken back",
+            f"{item.not_before:%Y-%m-%d %H:%M} UTC",
+            (item.not_after - facts.at).total_seconds() / DAY,
+            f"sha256:{item.sha256[:SHORT]}",
+        )
+        for lineage in fact.values()
+        for item in reversed(lineage.issued)
+    ]
+    columns = ("certificate", "no.", "use", "issued", "days left", "fingerprint")
+    return Table.of(columns, rows, title=titled("Issued so far", found), note=reason_of(found))
 
 
 def _fits(value: bool | None) -> Cell:

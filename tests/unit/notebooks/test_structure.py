@@ -26,8 +26,11 @@ PROCEDURES = {
 READY = {
     "start.quick-reference", "access.ssh", "access.sudo", "access.firewall", "access.server-locations", "services.status",
     "services.logs", "health.quick", "health.detailed", "health.log-scan", "certificates.status", "certificates.timer",
-    "maintenance.certificates", "database.query", "database.size", "backup.coverage", "services.restart", "services.stop-start",
+    "maintenance.certificates", "database.query", "database.size", "backup.coverage", "services.restart", "services.stop-start", "certificates.renew-dry-run", "certificates.renew", "certificates.internal-postgres",
+    "certificates.internal-minio",
 }  # fmt: skip
+# procedures that read, in a notebook that may change something afterwards
+LOOKS_FIRST = {"certificates.renew-dry-run"}
 NAMES = notebook.names()
 PLANNED = {where for _, where in PROCEDURES.values()} - set(NAMES)
 FORBIDDEN = (
@@ -77,7 +80,8 @@ def test_every_ready_procedure_is_claimed_and_every_claim_exists():
     for name in NAMES:
         for procedure in notebook.find(name).procedures:
             kind, where = PROCEDURES[procedure]
-            assert (where, kind) == (name, notebook.find(name).kind), procedure
+            assert where == name, procedure
+            assert kind == notebook.find(name).kind or (kind == "read" and procedure in LOOKS_FIRST), procedure
 
 
 @pytest.mark.parametrize("name", NAMES)
