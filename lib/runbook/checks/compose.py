@@ -22,13 +22,16 @@ def image(facts: Facts, parameters: Parameters) -> list[Verdict]:
         return [unknown("services.image", "images", images, next_notebook=STATUS)]
     if isinstance(found, Missing):
         return []  # services.state says so
-    now = {item.reference: item for item in images}
+    now = {item.reference: item for item in images} | {
+        by_digest(item.reference, item.digest): item for item in images if item.digest
+    }
     verdicts = []
     for service in parameters.stack.services:
         container = found.expected.get(service.name)
         if container is None:
             continue
-        tagged = now.get(container.reference)
+        named, _, pinned = container.reference.partition("@")
+        tagged = now.get(by_digest(named, pinned) if pinned else named)
         digest = (tagged.digest if tagged else "") or container.image
         same = tagged is not None and tagged.id == container.image
         wanted = service.image in {None, container.reference}
@@ -54,6 +57,16 @@ def image(facts: Facts, parameters: Parameters) -> list[Verdict]:
             )
         )
     return verdicts
+
+
+def by_digest(reference: str, digest: str) -> str:
+    """Return an image's name with its digest and without its tag.
+
+    >>> by_digest("localhost:5000/name:1.0", "sha256:00"), by_digest("localhost:5000/name", "sha256:00")
+    ('localhost:5000/name@sha256:00', 'localhost:5000/name@sha256:00')
+    """
+    folder, slash, name = reference.rpartition("/")
+    return f"{folder}{slash}{name.partition(':')[0]}@{digest}"
 
 
 def drift(facts: Facts, _parameters: Parameters) -> list[Verdict]:
