@@ -145,6 +145,7 @@ class Bench:
         lost = users.lost()
         if lost:
             problems.append(f"{len(lost)} of {len(users.acknowledged)} acknowledged rows are lost")
+        problems += [f"a row cannot be read: {line}" for line in users.unreadable()[:3]]
         users.clear()
         seconds = round(time.monotonic() - begun, 1)
         return Case(procedure.name, number, step, fault, outcome, seconds, users.downtime_seconds, len(users.acknowledged), tuple(problems))  # fmt: skip

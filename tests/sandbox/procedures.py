@@ -108,6 +108,50 @@ def _certificate_renewed(host: Host) -> str:
     curl -sf -m 5 --resolve pazpaz.test:443:127.0.0.1 -o /dev/null https://pazpaz.test/ || echo the page is not served""").strip()
 
 
+COMPOSE = "docker compose -f docker-compose.prod.yml --env-file .env.production"
+
+
+def _release(image: str, revision: str, *, pulled: bool = True) -> Callable[[Host], None]:
+    """Have that backend run on a database at that revision, by hand; with the next image on the server or only in the registry."""
+
+    def prepare(host: Host) -> None:
+        at = sql(host, "select version_num from alembic_version")
+        word = "upgrade" if at < revision else "downgrade"
+        move = (
+            ""
+            if at == revision
+            else f"BACKEND_VERSION=1.1.0 {COMPOSE} run --rm -T --no-deps --quiet-pull api alembic {word} {revision}"
+        )
+        forget = (
+            "" if pulled else "docker images -q --no-trunc localhost:5000/pazpaz-backend:1.1.0 | xargs -r docker rmi -f"
+        )
+        host.sh(f"""set -e; cd /opt/pazpaz
+        {move}
+        sed -i 's/^BACKEND_VERSION=.*/BACKEND_VERSION={image}/' .env.production
+        {COMPOSE} up --detach --no-deps --quiet-pull api arq-worker
+        rm -rf /var/lib/runbook
+        {forget}""")
+
+    return prepare
+
+
+def sql(host: Host, query: str) -> str:
+    """Return what the stack's database answers."""
+    answer: str = host.sh(f'docker exec pazpaz-db psql -qtAX -U pazpaz -d pazpaz -c "{query}"')
+    return answer.strip()
+
+
+def _deployed(host: Host) -> str:
+    return host.sh("""seen=$(curl -sf -m 5 --resolve pazpaz.test:443:127.0.0.1 https://pazpaz.test/api/v1/version)
+    grep -q '"version": *"1.1.0"' <<< "$seen" || echo "users are served by $seen"
+    [ "$(docker inspect -f '{{.Image}}' pazpaz-api pazpaz-arq-worker | sort -u | wc -l)" = 1 ] || echo api and worker run two images""").strip()
+
+
+def _migrated(host: Host) -> str:
+    at = sql(host, "select version_num from alembic_version")
+    return "" if at == "0004" else f"the database is at {at}"
+
+
 PROCEDURES = {
     procedure.name: procedure
     for procedure in (
@@ -131,5 +175,15 @@ PROCEDURES = {
             _certificate_to_be_renewed,
             confirmed=False,
         ),
+        Procedure(
+            "deploy-backend",
+            "03-deploy/backend",
+            _deployed,
+            {"version": "1.1.0"},
+            _release("1.0.0", "0004", pulled=False),
+            confirmed=False,
+            stays=("image",),
+        ),
+        Procedure("migrate", "03-deploy/migrate", _migrated, {"version": "1.1.0"}, _release("1.0.0", "0003")),
     )
 }

@@ -24,6 +24,7 @@ LOOK_SECONDS = 0.1
 ASK_SECONDS = 5.0
 NAME = "zz of a test"  # last by name: the synthetic walk looks for what it made among the first hundred
 SYNTHETIC = "synthetic@pazpaz.test"
+NOTE = "sealed, and to be read again"
 CANARY = "Synthetic Canary"
 NO_DATABASE = ("template0", "template1", "postgres")
 
@@ -92,6 +93,19 @@ class Users:
         kept = rows(self.host)
         return [row for row in self.acknowledged if row not in kept]
 
+    def unreadable(self, most: int = 30) -> list[str]:
+        """Return what is wrong with the newest acknowledged rows when a user reads them; one that is in a kept database only is not."""
+        told = []
+        with self._client() as client:
+            token = self._log_in(client)
+            for row in self.acknowledged[-most:]:
+                answer = _ask(client, "GET", f"/clients/{row}", headers={"Authorization": token})
+                if answer.status_code == httpx.codes.NOT_FOUND:
+                    continue
+                if answer.status_code != httpx.codes.OK or answer.json()["medical_notes"] != NOTE:
+                    told.append(f"{row}: {answer.status_code} {answer.text[:80]}")
+        return told
+
     def clear(self) -> None:
         """Remove the rows again, and what the audit log says of them, from every database."""
         for name in databases(self.host):
@@ -113,7 +127,13 @@ class Users:
                 begun = time.monotonic()
                 try:
                     token = token or self._log_in(client)
-                    answer = _ask(client, "POST", "/clients", json={"name": NAME}, headers={"Authorization": token})
+                    answer = _ask(
+                        client,
+                        "POST",
+                        "/clients",
+                        json={"name": NAME, "medical_notes": NOTE},
+                        headers={"Authorization": token},
+                    )
                     if answer.status_code == httpx.codes.CREATED:
                         self.acknowledged.append(UUID(answer.json()["id"]))
                     else:
