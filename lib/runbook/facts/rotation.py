@@ -30,9 +30,19 @@ if TYPE_CHECKING:
 SECRETS = (DATABASE, REDIS, JWT, SEALED) = ("database-password", "redis-password", "jwt-secret", "encryption-key")
 ACTIONS = ("rotate", "finish")
 LOG = "/var/lib/runbook/rotations.jsonl"
-PROGRAM = Path(__file__).with_name("rotation_server.py").read_text(encoding="utf-8")
+PARTS = ("rotation_lines", "rotation_kept", "rotation_services", "rotation_server")
 SHOW_LOG = 'if [ -e "$1" ]; then cat "$1"; fi'
 HTTP_OK, UNAUTHORIZED = 200, 401
+
+
+def program() -> str:
+    """Return the text of the program that runs on the server: its files one below the other, without their imports of each other."""
+    whole = "\n".join(Path(__file__).with_name(f"{part}.py").read_text(encoding="utf-8") for part in PARTS)
+    lines = (line for line in whole.splitlines() if not line.startswith(("from __future__", "from runbook.")))
+    return "from __future__ import annotations\n" + "\n".join(lines) + "\n"
+
+
+PROGRAM = program()
 
 
 @dataclass(frozen=True, slots=True)
