@@ -196,8 +196,9 @@ def _carry_out(run: Asked, plan: Plan, before: Verdicts) -> Outcome:
         say(f"taking it back: {reason.splitlines()[0]}")
         taken = reference.undo_steps([*plan.steps[:done], *([failed.step] if failed else [])])
         try:
+            doer.settle()  # a step of which the end was not seen may still be at work
             doer.carry_out(taken, phase="undo")
-        except StepFailed as again:
+        except RunbookError as again:
             return _outcome(FAILED, f"Failed: {reason}\n  Taking it back failed too: {again.reason}", watch, begun, done, _offer(run, resumable=True))  # fmt: skip
         still = _worse_for_long(run, replace(plan, tolerates=()), before)
         after = "the checks are as before" if not still else "but not all checks are as before: " + "; ".join(still[:3])
