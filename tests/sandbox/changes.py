@@ -133,12 +133,18 @@ class Running:
         raise AssertionError(f"the run did not end within {LONGEST_SECONDS} s")
 
     def until_step(self, number: int, phase: str = "apply") -> bool:
-        """Wait until the start of this step is on disk; False when the run ended before."""
-        return self.until(
-            lambda found: any(
-                e.kind == "step.start" and e.data["phase"] == phase and e.data["number"] >= number for e in found
-            )
-        )
+        """Wait until the start of this step is on disk; False when the run ended before.
+
+        Step 0 stands for the lock that was just taken, a number beyond the last for all steps done.
+        """
+
+        def reached(found: tuple[Event, ...]) -> bool:
+            if number == 0:
+                return any(e.kind == "lock" for e in found)
+            steps = [e.data["number"] for e in found if e.kind == "step.start" and e.data["phase"] == phase]
+            return max(steps, default=0) >= number or (bool(steps) and bool(last(found, "applied")))
+
+        return self.until(reached)
 
     def kill(self) -> None:
         """SIGKILL the runner and its kernel (each has a process group of its own)."""

@@ -29,6 +29,10 @@ from conftest import Host
 from sandbox import lifecycle
 
 FAULTS = ("kill", "cut", "reboot")
+LOCKED, DONE = (
+    "(the lock is taken)",
+    "(all steps are done)",
+)  # moments beside the steps, at which a run may be killed, too
 READY_SECONDS = 120
 EXIT_REFUSED = 4
 GOOD = {"applied", "nothing to do"}
@@ -80,7 +84,8 @@ class Bench:
         assert done.applied.get("state") == "applied", done
         reached = procedure.goal(self.host)
         assert not reached, f"{procedure.name}, uninterrupted: {reached}"
-        return [(number, name) for number, name, phase in done.steps if phase == "apply"]
+        steps = [(number, name) for number, name, phase in done.steps if phase == "apply"]
+        return [(0, LOCKED), *steps, (len(steps) + 1, DONE)]
 
     def prepare(self, procedure: Procedure) -> None:
         """Bring the server to where the procedure begins."""
@@ -272,7 +277,7 @@ def main() -> int:
         procedure = PROCEDURES[name]
         for number, step in bench.steps(procedure):
             for fault in asked.fault or FAULTS:
-                if asked.step and number not in asked.step:
+                if (asked.step and number not in asked.step) or (step in {LOCKED, DONE} and fault != "kill"):
                     continue
                 case = bench.run(procedure, number, step, fault, delay=asked.delay)
                 with asked.results.open("a") as file:
