@@ -45,7 +45,7 @@ HOST = Bundle(
 PATHS = Bundle(("inventory.paths",), ("inventory.paths",))
 FILTER = Bundle(("firewall.packet_filter", "firewall.listeners"), ("firewall.packet_filter", "firewall.listeners", "firewall.bypass"))  # fmt: skip
 DATABASE = Bundle(("database.database",), ("database.database",))
-DUMPS = Bundle(("dumps.dumps", "dumps.room", "dumps.databases"), ())
+DUMPS = Bundle(("dumps.dumps", "dumps.room", "dumps.databases"), ("dumps.kept",))
 COPIES = Bundle(("backup.copies", "units.units"), ("backup.copies", "backup.schedule"))
 CERTIFICATES = Bundle(
     ("certificates.certificates", "certificates.renewal"), ("certificates.certificates", "certificates.renewal")
@@ -116,7 +116,7 @@ BUNDLES: dict[str, Bundle] = {
     "05-certificates/renew": RENEWAL + CERTIFICATES + PROXY + SERVED,
     "05-certificates/internal": CERTIFICATES + SERVED,
     "06-database/backup": DATABASE + SERVED + DUMPS,
-    "06-database/restore": DATABASE + SERVED + DUMPS,
+    "06-database/restore": DATABASE + SERVED + DUMPS + Bundle(("chosen.chosen()",), ()),
     "06-database/maintain": DATABASE + SERVED + DUMPS,
     "07-backup/full-backup": COPIES + SERVED + Bundle(("repository.repository", "repository.off_site"), ()),
     "07-backup/retention": COPIES + Bundle(("resources.filesystems",), ("resources.disks",)),

@@ -194,12 +194,16 @@ class CertificateSettings(Model):
 
 
 class DatabaseSettings(Model):
-    """The database in the stack; queries run in its container, as a read-only session."""
+    """The database in the stack; queries run in its container, as a read-only session.
+
+    `writers` are the services that write to it, in the order of their start; the first has the migrations.
+    """
 
     service: str = "db"
     name: str = "pazpaz"
     user: str = "pazpaz"
     statement_timeout_seconds: Seconds = 15
+    writers: tuple[str, ...] = Field(default=("api", "arq-worker"), min_length=1)
     expected_tables: tuple[str, ...] = ()
     may_be_empty: tuple[str, ...] = ()
     expected_indexes: tuple[str, ...] = ()
@@ -357,6 +361,24 @@ class RotationSettings(Model):
     age_days: Pair = Pair(warning=365, critical=1095)
 
 
+class RecoverySettings(Model):
+    """What a new host needs: names of packages as Debian and Ubuntu have them, and how old the data may be in a disaster."""
+
+    packages: tuple[str, ...] = (
+        "docker.io",
+        "docker-cli",
+        "docker-compose",
+        "restic",
+        "certbot",
+        "ufw",
+        "curl",
+        "jq",
+        "openssl",
+    )
+    point_hours: Pair = Pair(warning=24, critical=48)
+    time_minutes: Pair = Pair(warning=60, critical=240)
+
+
 class Limits(Model):
     """Limits of resources. Percent of what there is, unless the name says a unit."""
 
@@ -429,6 +451,7 @@ class Parameters(Model):
     backup: BackupSettings = BackupSettings()
     deploy: DeploySettings = DeploySettings()
     rotation: RotationSettings = RotationSettings()
+    recovery: RecoverySettings = RecoverySettings()
     access: AccessSettings = AccessSettings()
     units: tuple[str, ...] = ()
     read_only_mounts: tuple[str, ...] = ()

@@ -1,6 +1,7 @@
 # Take one dump with a manifest: complete and read through, or absent.
 # Arguments: container, role, database, file to make, format (custom, directory), method of pg_dump -Z, processes, counts.sql
 set -euo pipefail
+exec </dev/null
 container=$1 role=$2 database=$3 final=$4 format=$5 method=$6 processes=$7 counts=$8
 umask 027
 folder=$(dirname "$final")

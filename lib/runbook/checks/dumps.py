@@ -1,0 +1,63 @@
+"""Dumps judged: why one cannot be restored from; and databases that were kept on purpose and take room until they are dropped."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from runbook.checks import unknown
+from runbook.facts import Missing
+from runbook.verdict import State, Verdict
+
+if TYPE_CHECKING:
+    from runbook.facts import Facts
+    from runbook.facts.chosen import Looked
+    from runbook.parameters import Parameters
+
+RESTORE, MAINTAIN = "06-database/restore", "06-database/maintain"
+KEPT = re.compile(r"(.+)_(before|undone|new|scratch)_(\d{8}t\d{6}z)")
+WHAT = {
+    "before": "it is the database from before a restore",
+    "undone": "it was restored, written to, and taken back",
+    "new": "a restore into it was not finished",
+    "scratch": "a proof was not finished",
+}
+MEBIBYTE = 2**20
+
+
+def fault(dump: Looked, parameters: Parameters) -> str:
+    """Given a dump that was looked at, return why it cannot be restored from; "" where nothing speaks against it."""
+    name = parameters.database.name
+    lacking = sorted({table.rpartition(".")[2] for table in parameters.database.expected_tables} - set(dump.tables))
+    origin = KEPT.fullmatch(dump.database)
+    if not dump.bytes:
+        return "it is empty"
+    if dump.in_manifest and dump.in_manifest != dump.sha256:
+        return "its bytes are not those that its manifest was written for (another SHA-256)"
+    if dump.beside and dump.beside != dump.sha256:
+        return "it differs from the checksum beside it"
+    if not dump.read:
+        return f"it cannot be read to its end: {dump.said}"
+    if dump.tables and dump.database not in {name, origin[1] if origin else name}:
+        return f"it is a dump of the database {dump.database}, not of {name}"
+    if dump.tables and lacking:
+        return f"it is not a dump of this application: it has no table {', '.join(lacking)}"
+    return ""
+
+
+def kept(facts: Facts, _parameters: Parameters) -> list[Verdict]:
+    """Databases that a restore left behind are a finding until they are dropped on purpose."""
+    found = facts.get("databases")
+    if isinstance(found, Missing):
+        return [unknown("database.kept", "kept databases", found, next_notebook=MAINTAIN)]
+    rows = []
+    for database in found.values():
+        match = KEPT.fullmatch(database.name)
+        if match:
+            rows.append(
+                Verdict(
+                    State.WARNING, "database.kept", database.name, f"{WHAT[match[2]]}; it takes room until it is dropped on purpose",
+                    value=f"{database.bytes / MEBIBYTE:.0f} MiB", limit="none", evidence=f"pg_database: {database.name}, {database.bytes} bytes", next=MAINTAIN,
+                )
+            )  # fmt: skip
+    return rows or [Verdict(State.OK, "database.kept", "kept databases", "no database was left behind by a restore", value="0", limit="none")]  # fmt: skip
