@@ -22,8 +22,10 @@ cat > /root/.ssh/id_ed25519
 printf 'Host *\\n  User pazpaz\\n  IdentitiesOnly yes\\n  ConnectTimeout 5\\n  LogLevel ERROR\\n' > /root/.ssh/config
 printf 'Host %s pazpaz.test\\n  HostKeyAlias %s\\n  StrictHostKeyChecking yes\\n' "$2" "$2" >> /root/.ssh/config
 printf '%s\\n' "$3" > /root/.ssh/known_hosts
+printf '%s\\n' "$4" > /root/authority.crt
 """
-"""Tells the client where the server is now: a server that was reset may have another address."""
+"""Tells the client where the server is now and who it is: one that was reset may have another address and authority."""
+_TRUST = "--env=CURL_CA_BUNDLE=/root/authority.crt"
 
 
 def run(name: str, argv: Sequence[str], *, stdin: str | None = None, timeout_s: float = 60) -> Completed:
@@ -34,7 +36,7 @@ def run(name: str, argv: Sequence[str], *, stdin: str | None = None, timeout_s: 
         EngineError: the command took longer than `timeout_s`.
     """
     interactive = ["--interactive"] if stdin is not None else []
-    return docker("exec", *interactive, ensure(name), *argv, stdin=stdin, timeout_s=timeout_s, check=False)
+    return docker("exec", *interactive, _TRUST, ensure(name), *argv, stdin=stdin, timeout_s=timeout_s, check=False)
 
 
 def address(name: str) -> str:
@@ -44,7 +46,7 @@ def address(name: str) -> str:
 
 def attach(name: str, argv: Sequence[str]) -> int:
     """Run a command on the client with this process's input and outputs, and return its exit code."""
-    return subprocess.run(["docker", "exec", "--interactive", ensure(name), *argv], check=False).returncode
+    return subprocess.run(["docker", "exec", "--interactive", _TRUST, ensure(name), *argv], check=False).returncode
 
 
 def ensure(name: str) -> str:
@@ -71,9 +73,9 @@ def ensure(name: str) -> str:
             )
         key = (sandbox.folder / "id_ed25519").read_text()
         known = (sandbox.folder / "known_hosts").read_text().splitlines()[0]
-        docker(
-            "exec", "-i", sandbox.client, "sh", "-ec", _SETTLE, "settle", _address(server), name, known, stdin=key
-        )  # fmt: skip
+        authority = (sandbox.folder / "ca.crt").read_text().strip()
+        facts = (_address(server), name, known, authority)
+        docker("exec", "--interactive", sandbox.client, "sh", "-ec", _SETTLE, "settle", *facts, stdin=key)
     return sandbox.client
 
 

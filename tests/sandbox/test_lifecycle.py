@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sandbox import lifecycle
+from sandbox import client, lifecycle
 from sandbox.errors import SandboxError
 from sandbox.state import Sandbox
 
@@ -118,6 +118,13 @@ def test_the_operator_logs_in_by_key_and_becomes_root_with_the_password(one: San
 def test_the_server_offers_password_login_as_the_paper_s_does(one: Sandbox):
     done = run("ssh", "-F", str(one.folder / "ssh_config"), "-o", "PreferredAuthentications=none", one.name)
     assert "password" in done.stderr
+
+
+def test_a_client_elsewhere_is_served_and_logs_in(one: Sandbox):
+    served = client.run(ONE, ["curl", "-sS", "-m", "10", "https://pazpaz.test/api/v1/ready"])
+    assert json.loads(served.stdout)["status"] == "ok", served.stderr
+    seen = client.run(ONE, ["ssh", ONE, "echo $SSH_CONNECTION"]).stdout.split()[0]
+    assert seen == client.address(ONE) != ssh(one, "echo $SSH_CONNECTION").stdout.split()[0]
 
 
 def test_nothing_listens_beyond_loopback(one: Sandbox, other: Sandbox):
