@@ -15,6 +15,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -97,7 +98,7 @@ def last(found: Sequence[Event], kind: str) -> dict[str, Any]:
 class Running:
     """A run under way, in a process group of its own."""
 
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[str] | WarmProcess
     outputs: Path
     earlier: frozenset[str]
     begun: float = field(default_factory=time.monotonic)
@@ -160,7 +161,53 @@ class Running:
         """Wait for the end of the run."""
         text, _ = self.process.communicate(timeout=seconds)
         found = RECORD.findall(text)
-        return Change(self.process.returncode, text, self.outputs, Path(found[-1]).name if found else "")
+        named = Path(found[-1]).name if found else ""
+        if isinstance(self.process, WarmProcess) and (self.outputs / f"{self.run_id}.ipynb").exists():
+            named = self.run_id
+        return Change(self.process.returncode, text, self.outputs, named)
+
+
+@dataclass
+class WarmProcess:
+    """A run in a forked process (see warm.py): as much of Popen as is used here."""
+
+    pid: int
+    output: Path
+    returncode: int = -1
+
+    def poll(self) -> int | None:
+        """Return the exit code; None as long as it runs."""
+        place = self.output.with_suffix(".code")
+        if not place.exists():
+            return None
+        self.returncode = int(place.read_text())
+        return self.returncode
+
+    def communicate(self, timeout: float = LONGEST_SECONDS) -> tuple[str, None]:
+        """Wait for its end and return what it printed."""
+        deadline = time.monotonic() + timeout
+        while self.poll() is None:
+            if time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired("a warm run", timeout)
+            time.sleep(LOOK_SECONDS)
+        return self.output.read_text(errors="replace"), None
+
+
+class Warm:
+    """The process that forks: started once, for many runs."""
+
+    def __init__(self) -> None:
+        argv = [sys.executable, str(Path(__file__).with_name("warm.py"))]
+        self._server = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def start(self, request: dict[str, Any]) -> WarmProcess:
+        """Fork a process for a run."""
+        stdin, stdout = self._server.stdin, self._server.stdout
+        assert stdin is not None
+        assert stdout is not None
+        stdin.write(json.dumps(request) + "\n")
+        stdin.flush()
+        return WarmProcess(int(stdout.readline()), Path(request["output"]))
 
 
 @dataclass(frozen=True)
@@ -170,14 +217,19 @@ class Desk:
     outputs: Path
     target: str = "sandbox"
     operator: str = "tester"
+    warm: Warm | None = None
 
     def start(self, *words: str) -> Running:
-        """Start ./runbook with these words."""
-        environment = os.environ | {"RUNBOOK_OUTPUTS": str(self.outputs), "RUNBOOK_OPERATOR": self.operator}
+        """Start ./runbook with these words; where the desk is warm, what they mean in a forked process."""
+        environment = {"RUNBOOK_OUTPUTS": str(self.outputs), "RUNBOOK_OPERATOR": self.operator}
         earlier = frozenset(path.stem for path in (self.outputs / ".journal").glob("*.jsonl"))
+        if self.warm is not None and words[0] in {"run", "undo", "resume"}:
+            number = len(list(self.outputs.glob("*.code")))
+            request = _request(words) | {"environment": environment, "output": str(self.outputs / f"run{number}.txt")}
+            return Running(self.warm.start(request), self.outputs, earlier)
         process = subprocess.Popen(
             [LAUNCHER, *words],
-            env=environment,
+            env=os.environ | environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -229,6 +281,20 @@ class Desk:
         """Check the chain of the records."""
         done = self.run("records", "verify")
         assert done.code == 0, done
+
+
+def _request(words: Sequence[str]) -> dict[str, Any]:
+    """Given the words of a command line as they are made here, return what they ask of warm.py."""
+    values: dict[str, Any] = {"apply": "--apply" in words}
+    found: dict[str, Any] = {"mode": words[0], "notebook": words[1], "record": words[1], "target": "", "values": values}
+    for place, word in enumerate(words):
+        if word == "--target":
+            found["target"] = words[place + 1]
+        elif word == "--confirm":
+            values["confirm"] = words[place + 1]
+        elif word == "-p":
+            values[words[place + 1]] = words[place + 2]
+    return found
 
 
 def _given(values: dict[str, Any]) -> Iterator[str]:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import changes
 import snapshot
-from changes import Change, Desk
+from changes import Change, Desk, Warm
 from faults_in_runs import Misfortune
 from procedures import PROCEDURES, Procedure
 from users import Users
@@ -66,11 +66,12 @@ class Bench:
 
     host: Host
     folder: Path
+    warm: Warm | None = None
     phrases: dict[str, str] = field(default_factory=dict)
 
     def desk(self) -> Desk:
         """A new folder of records."""
-        return Desk(Path(tempfile.mkdtemp(dir=self.folder)), target=f"sandbox@{self.host.name}")
+        return Desk(Path(tempfile.mkdtemp(dir=self.folder)), target=f"sandbox@{self.host.name}", warm=self.warm)
 
     def ready(self) -> None:
         """Wait until the stack has settled."""
@@ -263,6 +264,7 @@ def main() -> int:
     parser.add_argument("--fault", choices=FAULTS, action="append")
     parser.add_argument("--step", type=int, action="append", help="numbers of steps; all where not given")
     parser.add_argument("--delay", type=float, default=0, help="seconds from the start of the step to the misfortune")
+    parser.add_argument("--warm", action="store_true", help="forked runs (see warm.py): the same core, half the time")
     parser.add_argument("--instance", default="sandbox")
     parser.add_argument("--results", type=Path, default=Path("matrix.jsonl"))
     parser.add_argument("--table", type=Path, nargs="+", help="print these results and run nothing")
@@ -271,7 +273,7 @@ def main() -> int:
         print(table(read(*asked.table)))
         return 0
     lifecycle.up(asked.instance)
-    bench = Bench(Host(asked.instance), Path(tempfile.mkdtemp(prefix="matrix-")))
+    bench = Bench(Host(asked.instance), Path(tempfile.mkdtemp(prefix="matrix-")), Warm() if asked.warm else None)
     clean = True
     for name in asked.procedure or sorted(PROCEDURES):
         procedure = PROCEDURES[name]
