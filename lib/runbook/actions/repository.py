@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING
 from runbook.actions import stack
 from runbook.actions.plan import Step
 from runbook.commands import Command
-from runbook.facts.repository import MANIFEST, catalogue_path
+from runbook.facts.repository import MANIFEST, PASSWORD_FILE, catalogue_path
 
 if TYPE_CHECKING:
     from runbook.actions.plan import Context
     from runbook.parameters import Parameters
 
-PASSWORD_FILE = "/etc/runbook/restic-password"  # noqa: S105 (a path)
 SHELL = Path(__file__).with_name("shell")
 LONG_SECONDS = 6 * 3600.0
 CHECK_SECONDS = 12 * 3600.0

@@ -280,14 +280,16 @@ def off_host(facts: Facts, parameters: Parameters) -> list[Verdict]:
             )
         else:
             hours = (facts.at - away.modified).total_seconds() / 3600
-            good = hours <= item.max_age_hours and away.size_bytes >= item.min_size_bytes
+            good = hours <= item.max_age_hours and away.size_bytes >= item.min_size_bytes and not away.damaged
             verdicts.append(
                 flag(
                     good,
                     "backup.off-host",
                     item.name,
                     ok="a young copy is off the server",
-                    bad="the copy off the server is too old or too small",
+                    bad=f"the copy off the server is not good: {away.damaged}"
+                    if away.damaged
+                    else "the copy off the server is too old or too small",
                     state=_state(item),
                     value=f"{hours:.1f} h",
                     limit=f"{item.max_age_hours:g} h",

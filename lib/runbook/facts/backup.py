@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runbook.commands import Command
-from runbook.errors import ParseError
-from runbook.facts import Fact, LocalFact
+from runbook.errors import ParseError, RunbookError
+from runbook.facts import Fact, LocalFact, repository
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 FIELDS = 6
 FORMAT = "%y\\0%m\\0%u\\0%s\\0%T@\\0%p\\0"
 SIDECARS = (".sha256", ".json", ".part", ".tmp")
+REPOSITORY = "repository:all"  # no class has this name: a colon is none of the characters that are kept of one
 # newest first; each is hashed, compared with the checksum beside it, and read to its end by the tool that would restore it
 READ_THROUGH = r"""directory=$1 pattern=$2 most=$3 container=$4
 find "$directory" -maxdepth 1 -type f -name "$pattern" ! -name '*.sha256' ! -name '*.json' ! -name '*.part' -printf '%T@\t%p\n' |
@@ -91,7 +92,9 @@ def copies_commands(parameters: Parameters) -> dict[str, Command]:
         return {}
     # exit code 1: a folder does not exist, which is a finding and not a failure
     return {
-        "list": Command(("find", *directories, "-maxdepth", "1", "-type", "f", "-printf", FORMAT), sudo=True, expect={0: "ok", 1: "some do not exist"}, timeout=30)
+        "list": Command(("find", *directories, "-maxdepth", "1", "-type", "f", "-printf", FORMAT), sudo=True, expect={0: "ok", 1: "some do not exist"}, timeout=30),
+        "catalogue": repository.catalogue_command(parameters),
+        "snapshots": Command(("find", f"{parameters.backup.repository}/snapshots", "-type", "f", "-printf", "%f\\n"), sudo=True, expect={0: "ok", 1: "there is no repository"}, timeout=30),
     }  # fmt: skip
 
 
@@ -113,8 +116,36 @@ def parse_copies(results: Mapping[str, Result], parameters: Parameters) -> dict[
         for _kind, mode, owner, size, seconds, path in rows
         if not path.endswith(SIDECARS)
     ]  # fmt: skip
-    copies.sort(key=lambda copy: copy.modified, reverse=True)
-    return {item.name: tuple(copy for copy in copies if _belongs(copy, item)) for item in parameters.backup.classes}
+    kept = _in_repository(results)
+    return {
+        item.name: tuple(
+            sorted(
+                [*kept.get(item.name, ()), *(copy for copy in copies if _belongs(copy, item))],
+                key=lambda copy: copy.modified,
+                reverse=True,
+            )
+        )
+        for item in parameters.backup.classes
+    }
+
+
+def repository_copy(run: str, snapshot: str) -> str:
+    """Given run and snapshot, return how a copy in the repository is called where others have a path."""
+    return f"restic:{run}:{snapshot[:8]}"
+
+
+def _in_repository(results: Mapping[str, Result]) -> dict[str, list[Copy]]:
+    """The copies in the encrypted repository: those that its catalogue calls verified and whose snapshot is there."""
+    if "catalogue" not in results:
+        return {}
+    catalogue = repository.parse_catalogue(results["catalogue"])
+    there = set(results["snapshots"].stdout.split())
+    found: dict[str, list[Copy]] = {}
+    for one in catalogue.snapshots if catalogue is not None else ():
+        if one.id in there and catalogue is not None and catalogue.verified(one):
+            copy = Copy(repository_copy(one.run, one.id), one.size_bytes, one.time, "0640", "root", has_checksum=True)
+            found.setdefault(one.kind, []).append(copy)
+    return found
 
 
 def _belongs(copy: Copy, item: BackupClass) -> bool:
@@ -129,13 +160,14 @@ def read_through_commands(parameters: Parameters) -> dict[str, Command]:
     """Read the newest copies of every class until one is good; bounded in number and time."""
     settings = parameters.backup
     container = parameters.stack.container(parameters.database.service)
-    return {
+    found = {
         re.sub(r"\W", "_", item.name): Command(
             ("sh", "-c", READ_THROUGH, "sh", item.directory, item.pattern, str(settings.read_through), container),
             sudo=True, timeout=settings.verify_timeout_seconds,
         )
         for item in settings.classes if item.directory
     }  # fmt: skip
+    return found | {REPOSITORY: repository.read_command(parameters)}
 
 
 def parse_read_through(results: Mapping[str, Result], parameters: Parameters) -> dict[str, tuple[ReadThrough, ...]]:
@@ -156,7 +188,26 @@ def parse_read_through(results: Mapping[str, Result], parameters: Parameters) ->
             )
             for path, digest, kept, code, said in records
         )
+    if REPOSITORY in results:
+        for kind, proof in _proven(repository.parse_read(results[REPOSITORY])).items():
+            if kind in found:
+                found[kind] += (proof,)
     return found
+
+
+def _proven(read: repository.RepositoryRead | None) -> dict[str, ReadThrough]:
+    """Say of the newest verified copy of each class whether the repository that holds it was read and found whole."""
+    if read is None:
+        return {}
+    whole = {one.run for one in read.snapshots if one.kind == repository.MANIFEST}
+    newest: dict[str, repository.Snapshot] = {}
+    for one in sorted(read.snapshots, key=lambda one: one.time):
+        if one.run in whole:
+            newest[one.kind] = one
+    return {
+        kind: ReadThrough(repository_copy(one.run, one.id), one.id, read.whole, read.whole, read.said)
+        for kind, one in newest.items()
+    }
 
 
 read_through = Fact("read_through", read_through_commands, parse_read_through)
@@ -171,11 +222,41 @@ class AwayCopy:
     size_bytes: int = 0
     modified: dt.datetime | None = None
     error: str = ""
+    damaged: str = ""
 
 
 def look_off_host(parameters: Parameters) -> dict[str, AwayCopy]:
-    """Look at the folder that each class names as its place off the server (a folder of this machine)."""
-    return {item.name: _away(item, item.off_host) for item in parameters.backup.classes if item.off_host}
+    """Look at the place off the server: the folder that a class names, or the one where the repository's files are.
+
+    Files of a repository in a folder are read and compared with their checksums; elsewhere only their sizes are looked at.
+    """
+    settings = parameters.backup
+    found = _away_repository(parameters) if settings.off_host else {}
+    return found | {item.name: _away(item, item.off_host) for item in settings.classes if item.off_host}
+
+
+def _away_repository(parameters: Parameters) -> dict[str, AwayCopy]:
+    from runbook.offhost import mirror, place  # noqa: PLC0415 (only where copies off the server are looked at)
+
+    names = [item.name for item in parameters.backup.classes]
+    where = str(parameters.backup.off_host)
+    try:
+        site = repository.look_off_site(parameters)
+        mine = [one for one in site.repositories if one.target == parameters.target] if site is not None else []
+        found = dict.fromkeys(names, AwayCopy(where))
+        if not mine:
+            return found
+        newest = mine[0]
+        at = place.at(where, parameters.backup.off_host_options)
+        damaged = mirror.problems(at, newest.folder, seconds=parameters.backup.verify_timeout_seconds)
+    except RunbookError as error:
+        return dict.fromkeys(names, AwayCopy(where, error=error.reason))
+    for name in names:
+        copies = [one for one in newest.catalogue.copies(name) if newest.catalogue.verified(one)]
+        if copies:
+            one = copies[0]
+            found[name] = AwayCopy(f"{where}/{newest.folder}", repository_copy(one.run, one.id), one.size_bytes, one.time, damaged=damaged)  # fmt: skip
+    return found
 
 
 def _away(item: BackupClass, place: str) -> AwayCopy:

@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 RUN = re.compile(r"\d{8}T\d{6}Z", re.ASCII)
 MANIFEST = "manifest"  # the class of the copy that a run ends with: all others of it were read back and found good
 ABSENT = 1
+NO_REPOSITORY = 44  # none of restic's own exit codes
+PASSWORD_FILE = "/etc/runbook/restic-password"  # noqa: S105 (a path)
+READ = r"""export RESTIC_REPOSITORY=$1 RESTIC_PASSWORD_FILE=$2
+[ -e "$1/config" ] && [ -e "$2" ] && command -v restic >/dev/null || exit 44
+said=$(restic --no-cache --no-lock check --quiet --read-data-subset="$3" 2>&1)
+printf '%s\t%s\n' $? "$(printf %s "$said" | tail -n 1 | tr '\t' ' ' | cut -c 1-200)"
+exec restic --no-cache --no-lock snapshots --json"""
 SIZES = r"""for path in "$@"; do
   case "$path" in /*) place=$path ;; *) place=$(docker volume inspect --format '{{.Mountpoint}}' "$path" 2>/dev/null) || place= ;; esac
   if [ -n "$place" ] && size=$(du -sxb "$place" 2>/dev/null); then printf '%s\t%s\n' "${size%%	*}" "$path"; else printf 'absent\t%s\n' "$path"; fi
@@ -111,7 +118,7 @@ def repository_commands(parameters: Parameters) -> dict[str, Command]:
     return {
         "restic": Command(("sh", "-c", "command -v restic >/dev/null || exit 1; restic version"), expect={0: "there", 1: "not installed"}),
         "config": Command(("test", "-e", f"{settings.repository}/config"), sudo=True, expect={0: "there", 1: "absent"}),
-        "catalogue": Command(("sh", "-c", '[ -e "$0" ] || exit 1; exec cat "$0"', catalogue_path(parameters)), sudo=True, expect={0: "there", 1: "absent"}),
+        "catalogue": catalogue_command(parameters),
         "group": Command(("id", "-gn")),
         "sizes": Command(("sh", "-c", SIZES, "sizes", *sources(parameters)), sudo=True, timeout=300),
         "free": Command(("sh", "-c", FREE, "free", settings.repository), sudo=True),
@@ -125,14 +132,20 @@ def parse_repository(results: Mapping[str, Result], _parameters: Parameters) -> 
     return Repository(
         restic=results["restic"].stdout.split()[1] if results["restic"].exit_code == 0 else "",
         exists=results["config"].exit_code == 0,
-        catalogue=_catalogue(results["catalogue"]),
+        catalogue=parse_catalogue(results["catalogue"]),
         group=results["group"].stdout.strip(),
         source_bytes=sizes,
         free_bytes=int(results["free"].stdout),
     )
 
 
-def _catalogue(result: Result) -> Catalogue | None:
+def catalogue_command(parameters: Parameters) -> Command:
+    """Return the command that reads the catalogue; exit code 1 says that there is none."""
+    return Command(("sh", "-c", '[ -e "$0" ] || exit 1; exec cat "$0"', catalogue_path(parameters)), sudo=True, expect={0: "there", 1: "absent"})  # fmt: skip
+
+
+def parse_catalogue(result: Result) -> Catalogue | None:
+    """Given its answer, return the catalogue; None where there is none. Raises ParseError."""
     if result.exit_code == ABSENT:
         return None
     try:
@@ -148,15 +161,44 @@ def _catalogue(result: Result) -> Catalogue | None:
 repository = Fact("repository", repository_commands, parse_repository)
 
 
-def _one_catalogue(results: Mapping[str, Result], _parameters: Parameters) -> Catalogue | None:
-    return _catalogue(results["read"])
+@dataclass(frozen=True, slots=True)
+class RepositoryRead:
+    """What came of reading the repository: the snapshots it holds, whether it is whole, and what restic said last."""
+
+    snapshots: tuple[Snapshot, ...]
+    whole: bool
+    said: str
 
 
-def _ask_catalogue(parameters: Parameters) -> dict[str, Command]:
-    return {"read": repository_commands(parameters)["catalogue"]}
+def read_command(parameters: Parameters) -> Command:
+    """Return the command that lets restic check its repository and read what it holds; exit code 1: there is none."""
+    settings = parameters.backup
+    argv = ("sh", "-c", READ, "read", settings.repository, PASSWORD_FILE, settings.check_subset)
+    return Command(argv, sudo=True, expect={0: "read", NO_REPOSITORY: "there is no repository"}, timeout=settings.verify_timeout_seconds)  # fmt: skip
 
 
-catalogue = Fact("catalogue", _ask_catalogue, _one_catalogue)
+def parse_read(result: Result) -> RepositoryRead | None:
+    """Given its answer, return what came of it; None where there is no repository. Raises ParseError."""
+    if result.exit_code == NO_REPOSITORY:
+        return None
+    head, _, listed = result.stdout.partition("\n")
+    code, _, said = head.partition("\t")
+    try:
+        snapshots = tuple(one for row in json.loads(listed) or () if (one := _snapshot(row)) is not None)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ParseError("restic snapshots", f"{type(error).__name__}: {error}") from None
+    return RepositoryRead(snapshots, code == "0", said)
+
+
+def _snapshot(row: Mapping[str, Any]) -> Snapshot | None:
+    """Given a row of `restic snapshots --json`, return the copy; None for one that this project has not made."""
+    tags = row.get("tags") or []
+    runs = [tag for tag in tags if RUN.fullmatch(tag)]
+    kinds = [tag for tag in tags if tag not in runs]
+    if len(runs) != 1 or len(kinds) != 1:
+        return None
+    size = (row.get("summary") or {}).get("total_bytes_processed", 0)
+    return Snapshot(row["id"], runs[0], kinds[0], dt.datetime.fromisoformat(row["time"]), size)
 
 
 @dataclass(frozen=True, slots=True)

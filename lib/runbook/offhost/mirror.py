@@ -166,6 +166,31 @@ def _conclude(connection: Connection, place: Place, repository: Repository, argu
     place.write(f"{repository.folder}/mirror.json", [orjson.dumps(about, option=orjson.OPT_INDENT_2)])
 
 
+def problems(place: Place, folder: str, *, seconds: float) -> str:
+    """Say what is wrong with a repository's files at a place; empty where they are as they were brought there.
+
+    In a folder every file is read, for at most so many seconds; elsewhere only names and sizes are compared.
+    """
+    try:
+        kept: dict[str, int] = orjson.loads(b"".join(place.read(f"{folder}/files.json")))
+        config = orjson.loads(b"".join(place.read(f"{folder}/mirror.json")))["config_sha256"]
+    except (FileNotFoundError, ValueError, KeyError) as error:
+        return f"what should be there cannot be read ({type(error).__name__})"
+    there = place.listing(folder)
+    absent = [name for name in kept if there.get(name) != kept[name]]
+    if absent:
+        return f"{len(absent)} of {len(kept)} files are missing or cut: {absent[0]}"
+    if place.free_bytes() is None:
+        return ""
+    repository, deadline = Repository("", kept, config), time.monotonic() + seconds
+    for name in kept:
+        if time.monotonic() > deadline:
+            return f"not all of it could be read within {seconds:g} s"
+        if sha256(place.read(f"{folder}/{name}")) != repository.sha256(name):
+            return f"{name} is damaged: its content is not what its name says"
+    return ""
+
+
 def fill(connection: Connection, arguments: Mapping[str, Any], say: Callable[[str], None]) -> str:
     """Bring a repository from a place to a new server, and say what was done: the way back, for disaster recovery.
 
