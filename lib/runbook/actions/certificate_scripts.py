@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from runbook.facts.certificates import SERVED
 
-# print of a file's first certificate, and of what a container serves: $1 container, $2 port, $3 starttls protocol or "no"
+# print of a file's first certificate, and of what a container serves (arguments as those of SERVED)
 _PRINTS = f"""
 set -euo pipefail
 print_of() {{ openssl x509 -in "$1" -noout -fingerprint -sha256; }}
@@ -32,13 +32,13 @@ renewed() {
 renewed
 """
 )
-# $3 container: and it is served
-RENEWED_AND_SERVED = RENEWED + '[ "$(served "$3" 443 no)" = "$(print_of "$live/fullchain.pem")" ]\n'
-# $1 live folder, $2 container: what lies on disk is served
+# $3 container, $4 public name: and it is served
+RENEWED_AND_SERVED = RENEWED + '[ "$(served "$3" 443 no "$4")" = "$(print_of "$live/fullchain.pem")" ]\n'
+# $1 live folder, $2 container, $3 public name: what lies on disk is served
 DISK_SERVED = (
     _PRINTS
     + """
-served=$(served "$2" 443 no) disk=$(print_of "$1/fullchain.pem")
+served=$(served "$2" 443 no "$3") disk=$(print_of "$1/fullchain.pem")
 [ "$served" = "$disk" ] || { echo "served is $served, on disk lies $disk" >&2; exit 1; }
 echo "$served"
 """
@@ -107,10 +107,10 @@ while [ $# -gt 0 ]; do openssl verify -x509_strict -CAfile "$2" "$1"; shift 2; d
 TRUSTED = (
     _PRINTS
     + """
-certificate=$1 authority=$2 name=$6; shift 2
-said=$(handshake "$1" "$2" "$3" -CAfile "$authority" -verify_hostname "$name" -verify_return_error) || { echo "$said" | tail -n 5 >&2; exit 1; }
+certificate=$1 authority=$2; shift 2
+said=$(handshake "$@" -CAfile "$authority" -no-CApath -no-CAstore -verify_hostname "$4" -verify_return_error) || { echo "$said" | tail -n 5 >&2; exit 1; }
 [ "$(openssl x509 -noout -fingerprint -sha256 <<<"$said")" = "$(print_of "$certificate")" ] || { echo "another certificate is served" >&2; exit 1; }
-grep -m 1 'Verification' <<<"$said"
+grep -m 1 -x 'Verification: OK' <<<"$said"
 """
 )
 # $1 file on the server, then pairs of container and place in it: each container sees just this file

@@ -157,7 +157,9 @@ def _renewal(context: Context, places: Places) -> tuple[Step, ...]:
     log = Command(("tail", "-n", "40", "/var/log/letsencrypt/letsencrypt.log"), sudo=True, why="certbot's own log")
     done = Command(("bash", "-c", scripts.RENEWED, "renewed", kept, places.live), sudo=True)
     reloaded = Command(
-        ("bash", "-c", scripts.RENEWED_AND_SERVED, "reloaded", kept, places.live, name), sudo=True, timeout=20
+        ("bash", "-c", scripts.RENEWED_AND_SERVED, "reloaded", kept, places.live, name, parameters.web.name),
+        sudo=True,
+        timeout=20,
     )
     return (
         stack.keep(context.work, places.live, places.archive, places.conf, name="keep-lineage"),
@@ -196,7 +198,7 @@ def _reload(parameters: Parameters, done: Command) -> Step:
 
 
 def _disk_served(places: Places, parameters: Parameters) -> Command:
-    argv = ("bash", "-c", scripts.DISK_SERVED, "served", places.live, container(parameters))
+    argv = ("bash", "-c", scripts.DISK_SERVED, "served", places.live, container(parameters), parameters.web.name)
     return Command(argv, sudo=True, timeout=20)
 
 

@@ -23,12 +23,13 @@ if TYPE_CHECKING:
     from runbook.parameters import Certificate, Parameters
 
 PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
-# $1 host or container, $2 port, $3 starttls protocol or "no"; a container is reached by its own address on the server
+# $1 container, $2 port, $3 starttls protocol or "no", $4 name asked for, then more options of s_client; a container is
+# reached by its own address on the server
 SERVED = r"""address=$(docker inspect --format '{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}' -- "$1" | cut -d' ' -f1)
 [ -n "$address" ] || { echo "the container has no address: it does not run" >&2; exit 1; }
-if [ "$3" = no ]; then set -- "$1" "$2"; else set -- "$1" "$2" -starttls "$3"; fi
-name=$1 port=$2; shift 2
-timeout 8 openssl s_client -connect "$address:$port" -servername "$name" -showcerts "$@" </dev/null 2>&1"""
+place=$address:$2 starttls=$3 name=$4; shift 4
+if [ "$starttls" != no ]; then set -- -starttls "$starttls" "$@"; fi
+timeout 8 openssl s_client -connect "$place" -servername "$name" -showcerts "$@" </dev/null 2>&1"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +87,9 @@ def certificates_commands(parameters: Parameters) -> dict[str, Command]:
             place = f"{web}:443" if item.served_by == "https" else item.served_at or ""
             host, _, port = place.rpartition(":")
             starttls = "postgres" if item.served_by == "postgres" else "no"
-            name = containers.get(host, host)
-            commands[f"{number}.served"] = Command(("sh", "-c", SERVED, "sh", name, port, starttls), timeout=15)
+            asked = parameters.web.name if item.served_by == "https" else host
+            words = (containers.get(host, host), port, starttls, asked)
+            commands[f"{number}.served"] = Command(("sh", "-c", SERVED, "sh", *words), timeout=15)
     return commands
 
 
