@@ -135,9 +135,9 @@ def _release(image: str, revision: str, *, pulled: bool = True) -> Callable[[Hos
     return prepare
 
 
-def sql(host: Host, query: str) -> str:
-    """Return what the stack's database answers."""
-    answer: str = host.sh(f'docker exec pazpaz-db psql -qtAX -U pazpaz -d pazpaz -c "{query}"')
+def sql(host: Host, query: str, *, database: str = "pazpaz") -> str:
+    """Return what a database of the stack answers."""
+    answer: str = host.sh(f'docker exec pazpaz-db psql -qtAX -U pazpaz -d {database} -c "{query}"')
     return answer.strip()
 
 
@@ -150,6 +150,36 @@ def _deployed(host: Host) -> str:
 def _migrated(host: Host) -> str:
     at = sql(host, "select version_num from alembic_version")
     return "" if at == "0004" else f"the database is at {at}"
+
+
+COUNT_LATE = "select count(*) from clients where name = 'after the backup'"
+
+
+def _to_be_restored(host: Host) -> None:
+    """Only the first backups, the stack's own database alone, and in it a row that no backup has."""
+    host.sh("""set -e; cd /opt/pazpaz/backups; rm -rf /var/lib/runbook
+    [ -s /var/cache/backups.list ] || ls > /var/cache/backups.list
+    ls | grep -vxFf /var/cache/backups.list | xargs -r rm -rf
+    for name in $(docker exec pazpaz-db psql -qtAX -U pazpaz -d postgres -c "select datname from pg_database where datname like 'pazpaz_%'"); do
+        docker exec pazpaz-db dropdb -U pazpaz --force "$name"
+    done""")
+    sql(host, "delete from clients where name = 'after the backup'")
+    sql(host, "insert into clients (name, created_by) select 'after the backup', id from users limit 1")
+
+
+def _restored(host: Host) -> str:
+    if sql(host, COUNT_LATE) != "0":
+        return "the database holds a row that the backup lacks"
+    kept = sql(host, "select datname from pg_database where datname like 'pazpaz_before_%'").split()
+    if len(kept) != 1:
+        return f"the old database is kept {len(kept)} times"
+    if sql(host, COUNT_LATE, database=kept[0]) != "1":
+        return "the old database lacks its newest row"
+    sealed = (
+        "select count(*), count(medical_notes) from clients where name not like 'zz %' and name <> 'after the backup'"
+    )
+    new, old = sql(host, sealed), sql(host, sealed, database=kept[0])
+    return "" if new == old else f"{new} clients are restored, and there were {old}"
 
 
 PROCEDURES = {
@@ -183,6 +213,13 @@ PROCEDURES = {
             _release("1.0.0", "0004", pulled=False),
             confirmed=False,
             stays=("image",),
+        ),
+        Procedure(
+            "restore",
+            "06-database/restore",
+            _restored,
+            prepare=_to_be_restored,
+            stays=("file /opt/pazpaz/backups", "database database pazpaz_undone"),
         ),
         Procedure("migrate", "03-deploy/migrate", _migrated, {"version": "1.1.0"}, _release("1.0.0", "0003")),
     )
