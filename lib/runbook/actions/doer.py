@@ -56,6 +56,8 @@ class Doer:
                 self._tell_evidence(step)
                 raise
             self._end(number, step, phase, begun, ok=True, printed=printed)
+            if step.reconnect:
+                self.connection.close()  # opens again at its next use
             self.say(f"{number}/{len(steps)} {step.name}: done in {time.monotonic() - begun:.1f} s")
             if step.output and printed.strip():
                 self.say(_indented(printed))

@@ -69,6 +69,7 @@ class Step:
             never holds its value. Such a change runs directly, not as a unit: short and safe to repeat only.
         local: done by the operator's side instead ("call" names a function of `runbook.offhost`, the rest are its
             arguments, plain JSON); safe to repeat. `command` then only shows what it comes to.
+        reconnect: the login user has other rights afterwards, so what follows needs a new login.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Step:
     output: bool = False
     stdin_secret: str = ""
     local: Mapping[str, Any] | None = None
+    reconnect: bool = False
 
     @property
     def changes(self) -> bool:
@@ -118,6 +120,7 @@ class Step:
             "output": self.output,
             "stdin_secret": self.stdin_secret,
             "local": None if self.local is None else dict(self.local),
+            "reconnect": self.reconnect,
         }
 
     @classmethod
@@ -136,6 +139,7 @@ class Step:
             output=data["output"],
             stdin_secret=data["stdin_secret"],
             local=data.get("local"),
+            reconnect=data.get("reconnect", False),
         )
 
 

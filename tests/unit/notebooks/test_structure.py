@@ -26,7 +26,7 @@ PROCEDURES = {
 READY = {
     "start.quick-reference", "access.ssh", "access.sudo", "access.firewall", "access.server-locations", "services.status",
     "services.logs", "health.quick", "health.detailed", "health.log-scan", "certificates.status", "certificates.timer",
-    "maintenance.certificates", "database.query", "database.size", "backup.coverage", "services.restart", "services.stop-start", "certificates.renew-dry-run", "certificates.renew", "certificates.internal-postgres",
+    "maintenance.certificates", "database.query", "database.size", "backup.coverage", "backup.disaster-recovery", "services.restart", "services.stop-start", "certificates.renew-dry-run", "certificates.renew", "certificates.internal-postgres",
     "certificates.internal-minio",
 }  # fmt: skip
 # procedures that read, in a notebook that may change something afterwards

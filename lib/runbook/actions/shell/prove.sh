@@ -6,6 +6,7 @@ exec </dev/null
 container=$1 role=$2 new=$3 sum=$4 counts=$5 manifest=$6
 shift 6
 wanted=$*
+if [ "$sum" = beside ]; then sum=$(head -c 64 "${manifest%.manifest.json}.sha256"); fi
 run() { docker exec -i -e 'PGOPTIONS=-c statement_timeout=0 -c lock_timeout=0' -e PGAPPNAME=runbook-prove "$container" psql -qAtX -v ON_ERROR_STOP=1 -v new="$new" -v sum="$sum" -v wanted="$wanted" -U "$role" -d "$1"; }
 found=$(printf '%s\n' "$counts" | run "$new")
 if [ -n "$manifest" ]; then kept=$(tr -d '\n' < "$manifest"); else kept=null; fi

@@ -3,6 +3,7 @@
 set -euo pipefail
 exec </dev/null
 container=$1 role=$2 like=$3 new=$4 dump=$5 sum=$6 format=$7 processes=$8
+if [ "$sum" = beside ]; then sum=$(head -c 64 "$dump.sha256"); fi
 limits='-c statement_timeout=0 -c lock_timeout=0 -c client_min_messages=warning'
 in_container() { docker exec -i -e "PGOPTIONS=$limits" -e PGAPPNAME=runbook-restore "$container" "$@"; }
 ask() { in_container psql -qAtX -v ON_ERROR_STOP=1 -v like="$like" -v new="$new" -v sum="$sum" -U "$role" "$@"; }

@@ -9,11 +9,12 @@ ask() { docker exec -i -e 'PGOPTIONS=-c statement_timeout=0 -c lock_timeout=20s 
 state() {
   ask <<'SQL'
 select concat_ws(' ', case when exists (select from pg_database where datname = :'new') then 'new' end, case when exists (select from pg_database where datname = :'before') then 'before' end,
-  case when exists (select from pg_database where datname = :'database') then 'current' end);
+  (select case when shobj_description(oid, 'pg_database') like 'runbook: proven %' and not exists (select from pg_database where datname in (:'new', :'before')) then 'restored' else 'current' end
+    from pg_database where datname = :'database'));
 SQL
 }
 start() { docker start "$@" > /dev/null; }
-swapped() { [ "$1" = "before current" ] || [ "$1" = "current" ]; }
+swapped() { [ "$1" = "before current" ] || [ "$1" = "restored" ]; } # restored: there was no old one
 now=$(state)
 if ! swapped "$now"; then
   proven=$(ask <<'SQL'
@@ -26,7 +27,7 @@ SQL
   trap 'start "$@"' EXIT
   stopped=()
   for name in "$@"; do stopped=("$name" ${stopped[@]+"${stopped[@]}"}); done
-  docker stop --time 15 "${stopped[@]}" > /dev/null
+  docker stop -t 15 "${stopped[@]}" > /dev/null
   for attempt in 1 2 3 4 5; do
     # RENAME takes the database's lock, so that no session gets in, and waits 5 s for those inside to go; one that slipped in
     # between the two statements only costs another attempt. Nobody has a session across the rename.
@@ -41,7 +42,7 @@ select format('alter %s set %I to %s', case when s.setrole = 0 then format('data
     case when split_part(c, '=', 1) in ('search_path', 'temp_tablespaces', 'local_preload_libraries', 'session_preload_libraries') then substr(c, strpos(c, '=') + 1) else quote_literal(substr(c, strpos(c, '=') + 1)) end)
   from pg_db_role_setting s join pg_database d on d.oid = s.setdatabase, unnest(s.setconfig) c where d.datname = :'database' \gexec
 select format('alter database %I connection limit %s', :'new', datconnlimit) from pg_database where datname = :'database' and datconnlimit >= 0 \gexec
-select format('comment on database %I is %L', :'new', (select shobj_description(oid, 'pg_database') from pg_database where datname = :'database')) \gexec
+select format('comment on database %I is %L', :'new', shobj_description(oid, 'pg_database')) from pg_database where datname = :'database' \gexec
 select format('alter database %I rename to %I', :'database', :'before') from pg_database where datname = :'database' \gexec
 alter database :"new" rename to :"database";
 commit;

@@ -13,7 +13,7 @@ trap 'docker start "$@" > /dev/null' EXIT
 if [ "$there" = t ]; then
   stopped=()
   for name in "$@"; do stopped=("$name" ${stopped[@]+"${stopped[@]}"}); done
-  docker stop --time 15 "${stopped[@]}" > /dev/null
+  docker stop -t 15 "${stopped[@]}" > /dev/null
   for attempt in 1 2 3 4 5; do
     if ask <<'SQL'
 begin;
