@@ -198,6 +198,7 @@ class Bench:
             problems.append(f"a step is still at work: {at_work}")
         if not run_id:
             return [*problems, "the run has no journal"]
+        desk.run("records", "list")  # any command that looks at records finishes those of runs that died
         told = changes.about(desk.outputs, run_id)
         if fault == "kill" and (told["state"] == "whole" or told["exit_code"] in {0, 1}):
             problems.append(f"the record of the killed run says {told['state']}, exit code {told['exit_code']}")
