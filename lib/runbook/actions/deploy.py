@@ -28,12 +28,18 @@ def backend(context: Context) -> Plan:
 def backend_rollback(context: Context) -> Plan:
     """Given `to` (empty: the version before), return the plan. Raises PreflightError, ParametersError."""
     found = found_release(context)
+    wanted = str(context.values.get("to", "")).strip()
+    if not found.version and not wanted:
+        title, nothing = (
+            "Roll the backend back",
+            "no earlier version is in the history of deploys; name one with to=tag@sha256:...",
+        )
+        return Plan(title, context.parameters.target, context.stamp, nothing=nothing)
     if not found.version:
-        wanted = str(context.values.get("to", "")).strip()
-        asked = f"{wanted!r} was never deployed here" if wanted else "no earlier version is in the history of deploys"
         raise PreflightError(
-            asked, remedy='name what to go back to: to="1.0.0@sha256:..." (the registry knows the digest of a tag), or deploy it with 03-deploy/backend'
-        )  # fmt: skip
+            f"{wanted!r} was never deployed here",
+            remedy='name it with its digest, to="1.0.0@sha256:...", or deploy it with 03-deploy/backend',
+        )
     return _release(context, "backend", "Roll the backend back")
 
 

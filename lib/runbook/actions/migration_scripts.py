@@ -30,7 +30,7 @@ begun=$(date +%s%N)
 ask --variable addresses="$addresses" --variable seconds="$seconds" --file - >"$seen" 2>/dev/null <<'SQL' &
 with ours as (select pid from pg_stat_activity where host(client_addr) = any(string_to_array(trim(:'addresses'), ' ')))
 select 'holds', l.mode, l.relation::regclass::text from pg_locks l join ours using (pid)
-  where l.granted and l.locktype = 'relation' and l.relation >= 16384 and l.mode <> 'AccessShareLock'
+  where l.granted and l.locktype = 'relation' and l.relation >= 16384 and l.relation::regclass::text !~ '^[0-9]' and l.mode <> 'AccessShareLock'
 union select 'behind', count(*)::text, '' from pg_stat_activity a where pg_blocking_pids(a.pid) && (select array_agg(pid) from ours)
 union select 'cancelled', pg_cancel_backend(l.pid)::text, coalesce(l.relation::regclass::text, l.locktype) from pg_locks l join ours using (pid)
   where not l.granted and l.waitstart < clock_timestamp() - make_interval(secs => :seconds) \watch 0.2

@@ -134,8 +134,8 @@ def _known(found: Found) -> tuple[Revisions, Migration]:
         )  # fmt: skip
     if way.at and way.at not in found.schema.known:
         raise PreflightError(
-            f"the database is at {way.at}, which {found.tag} does not know (it knows {', '.join(found.schema.known) or 'none'})",
-            remedy="name the version that made it with version=...; the history of deploys shows which there were",
+            f"the database is at {way.at}, which {found.tag} does not know",
+            remedy=f"it knows {', '.join(found.schema.known) or 'none'}; name the version that made {way.at} with version=...: the history of deploys shows which there were",
         )  # fmt: skip
     return found.schema, way
 
