@@ -6,10 +6,9 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runbook.actions import stack
+from runbook.actions import proof, shell, stack
 from runbook.actions.plan import Context, Plan, Step
 from runbook.commands import Command
 from runbook.errors import ParametersError, PreflightError
@@ -24,12 +23,8 @@ if TYPE_CHECKING:
 METHOD = re.compile(r"none|(gzip(:[1-9])?|lz4(:([1-9]|1[0-2]))?|zstd(:([1-9]|1[0-9]|2[0-2]))?)")
 MOST_PROCESSES = 16
 DUMP_SECONDS = 6 * 3600.0
+SCRATCH_FACTOR = 1.3
 MEBIBYTE = 2**20
-
-
-def shell(name: str) -> str:
-    """Return the text of a script (or of SQL) that lies in `actions/shell/`."""
-    return (Path(__file__).with_name("shell") / name).read_text(encoding="utf-8")
 
 
 def path_of(parameters: Parameters, stamp: str, *, parallel: int = 1) -> str:
@@ -42,8 +37,8 @@ def take(parameters: Parameters, path: str, *, compression: str = "zstd:3", para
     """Return the command that takes a verified dump with its manifest. Where it is there already, nothing happens."""
     settings = parameters.database
     return stack.script(
-        shell("backup.sh"), parameters.stack.container(settings.service), settings.user, settings.name, path,
-        "directory" if parallel > 1 else "custom", compression, str(parallel), shell("counts.sql"),
+        shell.text("backup.sh"), parameters.stack.container(settings.service), settings.user, settings.name, path,
+        "directory" if parallel > 1 else "custom", compression, str(parallel), shell.text("counts.sql"),
         why=f"dump {settings.name} with {compression}, count every table in the same snapshot, read the dump to its end", seconds=DUMP_SECONDS,
     )  # fmt: skip
 
@@ -63,7 +58,7 @@ def backup_steps(
     """
     parameters = context.parameters
     path = path_of(parameters, context.stamp, parallel=parallel)
-    remove = stack.script(shell("remove_backup.sh"), path, why=f"remove {path} and what lies beside it")
+    remove = stack.script(shell.text("remove_backup.sh"), path, why=f"remove {path} and what lies beside it")
     step = Step(
         name,
         take(parameters, path, compression=compression, parallel=parallel),
@@ -85,6 +80,11 @@ def backup(context: Context) -> Plan:
     found = refuse_without_room(context)
     steps = backup_steps(context, compression=compression, parallel=parallel, keep=False)
     path = path_of(parameters, context.stamp, parallel=parallel)
+    if context.values.get("prove", False):
+        _refuse_without_scratch(context)
+        steps += proof.proof_steps(
+            parameters, path, context.stamp, packed="directory" if parallel > 1 else "custom", jobs=parallel
+        )
     return Plan(
         f"Back up the database {parameters.database.name}",
         parameters.target,
@@ -125,6 +125,17 @@ def refuse_without_room(context: Context) -> tuple[Dump, ...]:
             remedy="make room first: 07-backup/retention shows what may go; nothing was changed",
         )
     return found
+
+
+def _refuse_without_scratch(context: Context) -> None:
+    """Raise PreflightError where a second copy of the database would not fit; whether it can be asked was seen before."""
+    room: Room = context.facts.get("room")
+    size = context.facts.get("databases")[context.parameters.database.name].bytes
+    if room.data_free_bytes < size * SCRATCH_FACTOR:
+        raise PreflightError(
+            f"there is no room to prove the backup: {room.data_free_bytes / MEBIBYTE:.0f} MiB are free on the database's disk, a scratch database takes about {size * SCRATCH_FACTOR / MEBIBYTE:.0f} MiB",
+            remedy="make room first, or take the backup with prove=False; nothing was changed",
+        )
 
 
 def needed_bytes(context: Context, found: Sequence[Dump]) -> int:

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from runbook.actions import dump, stack
+from runbook.actions import dump, proof, shell, stack
 from runbook.actions.plan import Context, Plan, Step
 from runbook.checks import dumps as judged
 from runbook.commands import Command
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from runbook.parameters import Parameters
 
 REVISION = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-RESTORE_SECONDS = 12 * 3600.0
 SWITCH_SECONDS = 180.0
 DOWN_SECONDS = 15.0
 GROWTH = 1.3  # a restored database with its indexes, against the size that it had
@@ -99,8 +98,8 @@ def restore(context: Context) -> Plan:
         steps=steps,
         basis={"backup": goal.dump.path, "sha256": goal.dump.sha256, "revision": goal.revision, "pending": list(goal.pending), "safety": safe},
         pinned={"backup": goal.dump.name},
-        losses=_losses(context, names, goal, known),
-        notes=(*goal.notes, *_notes(context, names, safe=safe, known=known)),
+        losses=_losses(names, goal, known),
+        notes=(*goal.notes, *_notes(names, safe=safe, known=known)),
         automatic_undo=True,
     )  # fmt: skip
 
@@ -207,29 +206,22 @@ def restore_steps(parameters: Parameters, names: Names, goal: Goal, *, jobs: int
     settings = parameters.database
     container = parameters.stack.container(settings.service)
     manifest = f"{goal.dump.path}.manifest.json" if goal.manifest else ""
-    counts = dump.shell("counts.sql")
+    counts = shell.text("counts.sql")
     unmake = stack.script(
-        dump.shell("unmake.sh"), container, settings.user, names.new, names.undone, counts, manifest,
-        why=f"drop {names.new}, or keep it as {names.undone} if it was written to", seconds=RESTORE_SECONDS,
+        shell.text("unmake.sh"), container, settings.user, names.new, names.undone, counts, manifest,
+        why=f"drop {names.new}, or keep it as {names.undone} if it was written to", seconds=proof.RESTORE_SECONDS,
     )  # fmt: skip
-    proof = "its rows and checksums equal the manifest" if manifest else "every expected table is there"
     steps = [
         Step(
             "restore-new",
-            stack.script(
-                dump.shell("restore.sh"), container, settings.user, names.current, names.new, goal.dump.path, goal.dump.sha256, goal.format, str(jobs),
-                why=f"restore {goal.dump.name} into the new database {names.new}", seconds=RESTORE_SECONDS,
-            ),
+            proof.restore_into(parameters, names.new, goal.dump.path, goal.dump.sha256, goal.format, jobs=jobs),
             affects=names.new,
             undo=(Step("unmake-new", unmake),),
             done=_reached(parameters, names, f"runbook: restored {goal.dump.sha256}", f"runbook: proven {goal.dump.sha256}"),
         ),
         Step(
             "prove-new",
-            stack.script(
-                dump.shell("prove.sh"), container, settings.user, names.new, goal.dump.sha256, counts, manifest, *settings.expected_tables,
-                why=f"prove {names.new}, table by table: {proof}; mark it as proven", seconds=RESTORE_SECONDS,
-            ),
+            proof.prove(parameters, names.new, goal.dump.sha256, manifest),
             affects=names.new,
             no_undo="it only marks the new database",
             done=_reached(parameters, names, f"runbook: proven {goal.dump.sha256}"),
@@ -254,7 +246,7 @@ def _migrate(parameters: Parameters, names: Names, goal: Goal) -> Step:
     container = parameters.stack.container(settings.service)
     run = compose_argv(parameters, "run", "--rm", "--no-deps", "-T", service)
     command = stack.script(
-        dump.shell("migrate.sh"), parameters.stack.container(service), container, settings.user, names.new, goal.pending[-1], *run,
+        shell.text("migrate.sh"), parameters.stack.container(service), container, settings.user, names.new, goal.pending[-1], *run,
         why=f"migrate {names.new} from {goal.revision} to {goal.pending[-1]}, which the running release works with", seconds=3600,
     )  # fmt: skip
     at = Command(("bash", "-c", AT_REVISION, "at", container, settings.user, names.new, names.before, goal.pending[-1]))
@@ -275,12 +267,12 @@ def _swap_steps(parameters: Parameters, names: Names, goal: Goal) -> tuple[Step,
         *containers,
     )
     back = stack.script(
-        dump.shell("switch_back.sh"), *words, why=f"stop {' and '.join(writers)}, give the old database its name back, start them", seconds=SWITCH_SECONDS,
+        shell.text("switch_back.sh"), *words, why=f"stop {' and '.join(writers)}, give the old database its name back, start them", seconds=SWITCH_SECONDS,
     )  # fmt: skip
     switch = Step(
         "switch",
         stack.script(
-            dump.shell("switch.sh"), *words, seconds=SWITCH_SECONDS,
+            shell.text("switch.sh"), *words, seconds=SWITCH_SECONDS,
             why=f"stop {' and '.join(writers)}, rename {names.current} to {names.before} and {names.new} to {names.current} in one transaction, start them",
         ),
         affects=f"{', '.join(writers)}, {names.current}",
@@ -306,20 +298,20 @@ def _compare(context: Context, names: Names) -> Step:
     settings = parameters.database
     saved = f"{dump.path_of(parameters, context.stamp)}.manifest.json"
     command = stack.script(
-        dump.shell("compare.sh"), parameters.stack.container(settings.service), settings.user, names.before, dump.shell("counts.sql"), saved,
+        shell.text("compare.sh"), parameters.stack.container(settings.service), settings.user, names.before, shell.text("counts.sql"), saved,
         why="tell what was written to the old database after its backup", seconds=3600, changes=False,
     )  # fmt: skip
     return Step("tell-late-rows", command, output=True)
 
 
-def _losses(context: Context, names: Names, goal: Goal, known: dict[str, OneDatabase]) -> tuple[str, ...]:
+def _losses(names: Names, goal: Goal, known: dict[str, OneDatabase]) -> tuple[str, ...]:
     made = goal.manifest.made if goal.manifest else None
     when = f"{made:%Y-%m-%d %H:%M} UTC" if made else f"{goal.dump.name} was made"
     kept = f"; it stays in the old database, kept as {names.before}" if names.current in known else ""
     return (f"what was written since {when} is not in the restored database{kept}",)
 
 
-def _notes(context: Context, names: Names, *, safe: bool, known: dict[str, OneDatabase]) -> tuple[str, ...]:
+def _notes(names: Names, *, safe: bool, known: dict[str, OneDatabase]) -> tuple[str, ...]:
     notes = []
     if names.current in known:
         size = known[names.current].bytes / dump.MEBIBYTE

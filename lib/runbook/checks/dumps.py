@@ -30,19 +30,15 @@ def fault(dump: Looked, parameters: Parameters) -> str:
     name = parameters.database.name
     lacking = sorted({table.rpartition(".")[2] for table in parameters.database.expected_tables} - set(dump.tables))
     origin = KEPT.fullmatch(dump.database)
-    if not dump.bytes:
-        return "it is empty"
-    if dump.in_manifest and dump.in_manifest != dump.sha256:
-        return "its bytes are not those that its manifest was written for (another SHA-256)"
-    if dump.beside and dump.beside != dump.sha256:
-        return "it differs from the checksum beside it"
-    if not dump.read:
-        return f"it cannot be read to its end: {dump.said}"
-    if dump.tables and dump.database not in {name, origin[1] if origin else name}:
-        return f"it is a dump of the database {dump.database}, not of {name}"
-    if dump.tables and lacking:
-        return f"it is not a dump of this application: it has no table {', '.join(lacking)}"
-    return ""
+    reasons = (
+        (not dump.bytes, "it is empty"),
+        (dump.in_manifest not in {"", dump.sha256}, "its bytes are not those that its manifest was written for (another SHA-256)"),
+        (dump.beside not in {"", dump.sha256}, "it differs from the checksum beside it"),
+        (not dump.read, f"it cannot be read to its end: {dump.said}"),
+        (dump.tables and dump.database not in {name, origin[1] if origin else name}, f"it is a dump of the database {dump.database}, not of {name}"),
+        (dump.tables and lacking, f"it is not a dump of this application: it has no table {', '.join(lacking)}"),
+    )  # fmt: skip
+    return next((reason for wrong, reason in reasons if wrong), "")
 
 
 def kept(facts: Facts, _parameters: Parameters) -> list[Verdict]:

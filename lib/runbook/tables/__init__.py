@@ -11,7 +11,7 @@ from runbook.tables.backup import copies, coverage
 from runbook.tables.certificates import certificates, issued, rehearsal, served, timer
 from runbook.tables.database import activity, growth, locks, query, slow_queries, table_sizes
 from runbook.tables.deploy import deploys, migrations, release
-from runbook.tables.dumps import backup_methods, dumps
+from runbook.tables.dumps import backup_methods, dumps, vacuumed, wraparound
 from runbook.tables.exceptions import exceptions
 from runbook.tables.firewall import firewall, ports
 from runbook.tables.inventory import locations, packages, variables
@@ -86,8 +86,10 @@ __all__ = [
     "timer",
     "units",
     "usage",
+    "vacuumed",
     "variables",
     "verdict_table",
     "walk",
     "web",
+    "wraparound",
 ]

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import datetime as dt
 
     from runbook.facts import Facts
+    from runbook.facts.database import Database
     from runbook.facts.dumps import Dump
     from runbook.verdict import Verdicts
 
@@ -67,3 +68,30 @@ def backup_methods(facts: Facts) -> Table:
     columns = ("compression", "processes", "size", "took (s)", "database", "rows", "newest backup made so")
     title = f"{count(len(rows), 'way')} of compressing tried so far, the smallest result first"
     return Table.of(columns, rows, title=title if rows else "No backup with a manifest yet: nothing to compare.")
+
+
+def vacuumed(before: Facts, after: Facts) -> Table:
+    """Return what vacuum did: dead rows of each table before and after, and how it has grown or shrunk."""
+    for facts in (before, after):
+        if isinstance(facts.get("database"), Missing):
+            return missing_table(facts.get("database"))
+    was = {(row["schema"], row["name"]): row for row in before.database.rows("tables")}
+    rows: list[tuple[Cell, ...]] = []
+    for row in after.database.rows("tables"):
+        old = was.get((row["schema"], row["name"]), {})
+        last = row["last_vacuum"] or row["last_autovacuum"] or ""
+        rows.append((f"{row['schema']}.{row['name']}", row["live_rows"], old.get("dead_rows"), row["dead_rows"], size(row["table_bytes"]), str(last)[:16]))  # fmt: skip
+    rows.sort(key=lambda row: (-int(str(row[2] or 0)), str(row[0])))
+    freed = sum((old["dead_rows"] or 0) for old in was.values()) - sum(int(str(row[3] or 0)) for row in rows)
+    columns = ("table", "rows", "dead before", "dead after", "size", "last vacuum (UTC)")
+    return Table.of(columns, rows, title=f"{max(0, freed):,} dead rows fewer than before")
+
+
+@shown("database")
+def wraparound(fact: Database, _facts: Facts, _verdicts: Verdicts | None) -> Table:
+    """Return how far each database is on its way to wraparound: at 100 % it takes no more writes."""
+    rows: list[tuple[Cell, ...]] = [
+        (row["database"], row["age"], float(row["percent"])) for row in fact.rows("wraparound")
+    ]
+    rows.sort(key=lambda row: -float(str(row[2])))
+    return Table.of(("database", "transactions since freezing", "way to wraparound (%)"), rows, title="Transaction age")
