@@ -97,6 +97,18 @@ for name in "$@"; do
 done
 """
 )
+# $1 folder of kept copies, then containers in order: restart those that were started since the copies were made; the
+# others never saw the new set, and their users are spared the wait
+RESTART_SINCE = """
+set -euo pipefail
+kept=$1; shift
+[ -d "$kept" ] || { echo "no copy was kept, so nothing was restarted"; exit 0; }
+since=$(stat -c %.9Z "$kept"); since=${since/./}
+for name in "$@"; do
+  at=$(docker inspect --format '{{.State.StartedAt}}' "$name")
+  if [ "$(date -d "$at" +%s%N)" -gt "$since" ]; then docker restart "$name"; fi
+done
+"""
 # pairs of certificate and authority's file: each is issued by its authority
 CHAINS_HOLD = """
 set -euo pipefail
@@ -111,6 +123,14 @@ certificate=$1 authority=$2; shift 2
 said=$(handshake "$@" -CAfile "$authority" -no-CApath -no-CAstore -verify_hostname "$4" -verify_return_error) || { echo "$said" | tail -n 5 >&2; exit 1; }
 [ "$(openssl x509 -noout -fingerprint -sha256 <<<"$said")" = "$(print_of "$certificate")" ] || { echo "another certificate is served" >&2; exit 1; }
 grep -m 1 -x 'Verification: OK' <<<"$said"
+"""
+)
+# $1 certificate, then as for SERVED: just this one is served, whatever its dates
+FILE_SERVED = (
+    _PRINTS
+    + """
+certificate=$1; shift
+[ "$(served "$@")" = "$(print_of "$certificate")" ] || { echo "another certificate is served than lies in $certificate" >&2; exit 1; }
 """
 )
 # $1 file on the server, then pairs of container and place in it: each container sees just this file

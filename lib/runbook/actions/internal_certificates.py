@@ -85,10 +85,23 @@ def _make(context: Context, made: InternalSet, item: Certificate, services: tupl
         stack.script(scripts.PUT_BACK_SET, f"{context.work}/kept", made.directory, why=f"put the files from before back into {made.directory}"),
         affects=made.directory,
     )  # fmt: skip
+    restart = Step(
+        "restart-changed",
+        stack.script(
+            scripts.RESTART_SINCE, f"{context.work}/kept", *stack.containers(parameters, services),
+            why="restart those that were restarted with the new files", seconds=180,
+        ),
+        affects=", ".join(services),
+    )  # fmt: skip
+    served = Command(
+        ("bash", "-c", scripts.FILE_SERVED, "served", item.path, *_place(parameters, item)), sudo=True, timeout=20,
+        why="the certificate from before is served",
+    )  # fmt: skip
     undo = (
         back,
-        *(_restart(context, item, name, again=True) for name in services),
+        restart,
         stack.healthy(parameters, services),
+        Step("prove-served", served, within_seconds=TRUSTED_SECONDS),
     )
     make = Step(
         "make-set",
@@ -111,7 +124,13 @@ def _make(context: Context, made: InternalSet, item: Certificate, services: tupl
     return keep, make, prove
 
 
-def _restart(context: Context, item: Certificate, service: str, *, again: bool = False) -> Step:
+def _place(parameters: Parameters, item: Certificate) -> tuple[str, str, str, str]:
+    """Return container, port, starttls protocol and name of what serves a certificate."""
+    host, _, port = (item.served_at or "").rpartition(":")
+    return parameters.stack.container(host), port, "postgres" if item.served_by == "postgres" else "no", host
+
+
+def _restart(context: Context, item: Certificate, service: str) -> Step:
     parameters = context.parameters
     name = parameters.stack.container(service)
     done = Command(
@@ -119,24 +138,22 @@ def _restart(context: Context, item: Certificate, service: str, *, again: bool =
     )
     return Step(
         f"restart-{service}",
-        stack.compose(parameters, "restart", service, why=f"restart {service}{' again' if again else ''}, which reads its files at start only"),
+        stack.compose(parameters, "restart", service, why=f"restart {service}, which reads its files at start only"),
         affects=service,
         downtime_seconds=0 if service in QUIET_SERVICES else RESTART_SECONDS,
-        no_undo="taken back by make-set, which puts the files back and restarts",
-        done=None if again else done,
+        no_undo="taken back with make-set",
+        done=done,
         evidence=stack.evidence(parameters, [service]),
     )  # fmt: skip
 
 
 def _use(context: Context, made: InternalSet, item: Certificate, services: tuple[str, ...]) -> tuple[Step, ...]:
     parameters = context.parameters
-    host, _, port = (item.served_at or "").rpartition(":")
+    name, port, _, host = place = _place(parameters, item)
     steps: list[Step] = []
     for service in services:
         steps += [_restart(context, item, service), stack.healthy(parameters, [service], name=f"wait-{service}")]
-    name = parameters.stack.container(host)
-    starttls = "postgres" if item.served_by == "postgres" else "no"
-    trusted = ("bash", "-c", scripts.TRUSTED, "trusted", item.path, item.chain or "", name, port, starttls, host)
+    trusted = ("bash", "-c", scripts.TRUSTED, "trusted", item.path, item.chain or "", *place)
     steps.append(
         Step(
             "prove-tls",
