@@ -113,7 +113,8 @@ def choose(context: Context) -> Goal:
         if isinstance(fact, Missing):
             raise PreflightError(f"the dumps could not be looked at: {fact.reason}", remedy="open 07-backup/coverage; nothing was changed")  # fmt: skip
     assert not isinstance(found, Missing) and not isinstance(listed, Missing)  # noqa: S101, PT018 (for the type checker; refused above)
-    faults = {one.name: judged.fault(one, context.parameters) for one in found.looked}
+    problems = {one.path: one.problem for one in listed}
+    faults = {one.name: problems.get(one.path) or judged.fault(one, context.parameters) for one in found.looked}
     good = next((one for one in found.looked if not faults[one.name]), None)
     if good is None:
         said = "".join(f"\n  - {one.name}: {faults[one.name]}" for one in found.looked)
@@ -123,8 +124,6 @@ def choose(context: Context) -> Goal:
             remedy="choose another one from the table with backup=NAME; nothing was stopped and nothing was changed",
         )
     manifest = next((one.manifest for one in listed if one.path == good.path), None)
-    if manifest is not None and (not good.in_manifest or manifest.database != context.parameters.database.name):
-        manifest = None if not good.in_manifest else manifest
     revision = manifest.revision if manifest else good.revision
     if not REVISION.fullmatch(revision):
         raise PreflightError(

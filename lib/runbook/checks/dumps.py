@@ -34,6 +34,7 @@ def fault(dump: Looked, parameters: Parameters) -> str:
         (not dump.bytes, "it is empty"),
         (dump.in_manifest not in {"", dump.sha256}, "its bytes are not those that its manifest was written for (another SHA-256)"),
         (dump.beside not in {"", dump.sha256}, "it differs from the checksum beside it"),
+        (not dump.beside and not dump.in_manifest, "no checksum lies beside it, so nobody can tell whether its bytes are those that were written (if you know that they are: sha256sum NAME > NAME.sha256)"),
         (not dump.read, f"it cannot be read to its end: {dump.said}"),
         (dump.tables and dump.database not in {name, origin[1] if origin else name}, f"it is a dump of the database {dump.database}, not of {name}"),
         (dump.tables and lacking, f"it is not a dump of this application: it has no table {', '.join(lacking)}"),

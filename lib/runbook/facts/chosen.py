@@ -26,11 +26,13 @@ FIELDS = 8
 # A dump whose bytes are those that its manifest was written for was read to its end then; any other is read now.
 # NUL-separated: path, bytes, SHA-256, SHA-256 beside it, SHA-256 in the manifest, exit code of reading (same: not needed), table of
 # contents, what the reader said or the revision that the dump holds
-LOOK = r"""directory=$1 pattern=$2 wanted=$3 most=$4 container=$5 database=$6
+LOOK = r"""directory=$1 pattern=$2 wanted=$3 most=$4 container=$5 database=$6 enough=${7:-1}
 restore() { docker exec --interactive "$container" pg_restore "$@"; }
 list() {
   if [ -n "$wanted" ]; then printf '%s\0' "$directory/$wanted"; else
-    find "$directory" -maxdepth 1 -type f -name "$pattern" ! -name '*.part' -printf '%T@ %p\0' | sort -zrn | head -zn "$most" | cut -zd ' ' -f 2-
+    # the newest by the time in their names, since a copy has a new time of its own; by that where there is none
+    TZ=UTC find "$directory" -maxdepth 1 -type f -name "$pattern" ! -name '*.part' -printf '%TY%Tm%Td-%TH%TM%TS %p\0' |
+    sed -zE 's/^\S+ (.*[^0-9])([0-9]{8}-[0-9]{6})([^0-9\/][^\/]*)$/\2 \1\2\3/' | sort -zr | head -zn "$most" | cut -zd ' ' -f 2-
   fi
 }
 while IFS= read -r -d '' file; do
@@ -48,7 +50,7 @@ while IFS= read -r -d '' file; do
       fi ;;
   esac
   printf '%s\0' "$file" "$(stat -c %s "$file")" "$sum" "$beside" "$manifest" "$code" "$contents" "$(printf %s "$said" | tail -n 1 | cut -c1-300)"
-  if [ -z "$beside" ] || [ "$beside" = "$sum" ]; then case "$code" in 0|same) break ;; esac; fi
+  case "$code:$sum" in same:*|0:"$beside") enough=$((enough - 1)); [ "$enough" -gt 0 ] || break ;; esac
 done < <(list)
 exit 0"""
 HISTORY = r"""container=$1
@@ -129,12 +131,16 @@ def chosen(values: Mapping[str, Any]) -> Fact[Chosen]:
 
 def parse_chosen(results: Mapping[str, Result], _parameters: Parameters) -> Chosen:
     """Read the fields of LOOK, and alembic's history where there is one."""
-    fields = results["look"].stdout.split("\0")[:-1]
-    if len(fields) % FIELDS:
-        raise ParseError("the dumps that were looked at", results["look"].stdout[-200:])
-    rows = [fields[start : start + FIELDS] for start in range(0, len(fields), FIELDS)]
     history = results["history"]
-    return Chosen(tuple(_looked(*row) for row in rows), read_history(history.stdout) if history.ok else None)
+    return Chosen(parse_looked(results["look"]), read_history(history.stdout) if history.ok else None)
+
+
+def parse_looked(result: Result) -> tuple[Looked, ...]:
+    """Read the fields of LOOK: the dumps in the order in which they were looked at. Raises ParseError."""
+    fields = result.stdout.split("\0")[:-1]
+    if len(fields) % FIELDS:
+        raise ParseError("the dumps that were looked at", result.stdout[-200:])
+    return tuple(_looked(*fields[start : start + FIELDS]) for start in range(0, len(fields), FIELDS))
 
 
 def _looked(  # noqa: PLR0917 (the fields of LOOK, in their order)
@@ -145,7 +151,7 @@ def _looked(  # noqa: PLR0917 (the fields of LOOK, in their order)
         path, int(size), digest, beside.strip().lower(), in_manifest, read,
         said="" if read else said.removeprefix("pg_restore: error: ") or f"it cannot be read (exit code {code})",
         database=_first(r"^;\s+dbname: (.*)$", contents),
-        tables=tuple(re.findall(r"^\d+; \d+ \d+ TABLE \S+ (\S+) ", contents, re.MULTILINE)),
+        tables=tuple(re.findall(r"^\d+; \d+ \d+ TABLE (?!DATA )\S+ (\S+) ", contents, re.MULTILINE)),
         revision=said.strip() if code == "0" else "",
     )  # fmt: skip
 

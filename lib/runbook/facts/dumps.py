@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 FIELDS = 7
 VERSION = 1
 SHA256_DIGITS = 64
+STAMP = re.compile(r"(?<!\d)2\d{3}(0[1-9]|1[0-2])(0[1-9]|[12]\d)-([01]\d|2[0-3])[0-5]\d[0-5]\d(?!\d)")
 # NUL-separated: path, bytes, seconds since 1970, mode, owner, checksum beside it, manifest beside it
 LIST = r"""directory=$1 pattern=$2
 [ -d "$directory" ] || exit 1
@@ -103,8 +105,11 @@ class Dump:
 
     @property
     def made(self) -> dt.datetime:
-        """When it was taken, as its manifest says; else when the file was written."""
-        return self.manifest.made if self.manifest else self.modified
+        """When it was taken, as its manifest says; else its name; else when the file was written."""
+        if self.manifest is not None:
+            return self.manifest.made
+        named = STAMP.search(self.name)
+        return dt.datetime.strptime(f"{named[0]}+0000", "%Y%m%d-%H%M%S%z") if named else self.modified
 
     @property
     def verified(self) -> dt.datetime | None:
