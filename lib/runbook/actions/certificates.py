@@ -37,7 +37,7 @@ def renew(context: Context) -> Plan:
         "live number": lineage.live,
     }
     begun = lineage.newest is not None and lineage.newest.written >= _moment(context.stamp)
-    renewed = found.serves_disk is False and lineage.live is not None
+    renewed = _newer_on_disk(found) and lineage.live is not None
     why_not = "" if begun else _proxy(context) or ("" if renewed else _why_not(context, item, found, lineage))
     if why_not:
         if context.values.get("apply", False):
@@ -92,6 +92,12 @@ def _seen(context: Context, item: Certificate) -> tuple[CertificateFact, Lineage
                 f"the certificates could not be looked at: {fact}", remedy="open 05-certificates/status first"
             )
     return next(one for one in all_found if one.name == item.name), lineages[item.name]
+
+
+def _newer_on_disk(found: CertificateFact) -> bool:
+    """Whether a later certificate, with its key, lies on disk than the one that is served."""
+    disk, served = found.disk, found.served
+    return disk is not None and served is not None and disk.not_before > served.not_before and found.key_matches is True
 
 
 def _moment(stamp: str) -> dt.datetime:

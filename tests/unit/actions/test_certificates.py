@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import itertools
 import subprocess
 from pathlib import Path
@@ -120,22 +121,17 @@ def test_a_resumed_renewal_goes_on_whatever_the_rehearsal_and_the_count_say_now(
     assert names(plan) == RENEWAL
 
 
-def test_what_was_renewed_and_not_served_is_only_reloaded(parameters: Parameters):
+@pytest.mark.parametrize(("days", "expected"), [(-60, ["test-nginx", "reload-nginx", "prove-served"]), (1, [])])
+def test_only_a_later_certificate_on_disk_than_the_served_one_is_merely_reloaded(
+    parameters: Parameters, days: int, expected: list[str]
+):
     given = context(parameters)
-    found = given.facts["certificates"]
-    old = dataclasses.replace(found[0], served=dataclasses.replace(found[0].served, sha256="of the one before"))
-    given = dataclasses.replace(
-        given,
-        facts=Facts(
-            {name: given.facts[name] for name in given.facts} | {"certificates": (old, *found[1:])},
-            {},
-            seconds=0,
-            begun=NOON,
-        ),
-    )
-    plan = renew(given)
-    assert names(plan) == ["test-nginx", "reload-nginx", "prove-served"]
-    assert plan.steps[1].done is not None
+    public, *others = given.facts["certificates"]
+    begins = public.disk.not_before + dt.timedelta(days=days)
+    served = dataclasses.replace(public.served, sha256="of another one", not_before=begins)
+    changed = {"certificates": (dataclasses.replace(public, served=served), *others)}
+    facts = Facts({name: given.facts[name] for name in given.facts} | changed, {}, seconds=0, begun=NOON)
+    assert names(renew(dataclasses.replace(given, facts=facts))) == expected
 
 
 def test_no_step_of_a_first_run_is_taken_for_done_by_what_is_served_already(parameters: Parameters):
