@@ -119,7 +119,8 @@ BUNDLES: dict[str, Bundle] = {
     "06-database/restore": DATABASE + SERVED + DUMPS + Bundle(("chosen.chosen()",), ()),
     "06-database/maintain": DATABASE + SERVED + DUMPS,
     "07-backup/full-backup": COPIES + SERVED + Bundle(("repository.repository", "repository.off_site"), ()),
-    "07-backup/retention": COPIES + Bundle(("resources.filesystems",), ("resources.disks",)),
+    "07-backup/retention": COPIES
+    + Bundle(("held.held", "repository.repository", "repository.off_site", "resources.filesystems"), ("resources.disks",)),
     "07-backup/disaster-recovery": SERVED + HOST + DATABASE + CERTIFICATES + PATHS
     + Bundle(("recovery.new_host", "recovery.copy()", "recovery.recovered"), ("recovery.recovered", "recovery.copy")),
     "10-maintenance/rotate-secrets": SERVED

@@ -24,7 +24,7 @@ FORMAT = "%y\\0%m\\0%u\\0%s\\0%T@\\0%p\\0"
 SIDECARS = (".sha256", ".json", ".part", ".tmp")
 REPOSITORY = "repository:all"  # no class has this name: a colon is none of the characters that are kept of one
 # newest first; each is hashed, compared with the checksum beside it, and read to its end by the tool that would restore it
-READ_THROUGH = r"""directory=$1 pattern=$2 most=$3 container=$4
+READ_THROUGH = r"""directory=$1 pattern=$2 most=$3 container=$4 enough=${5:-1}
 find "$directory" -maxdepth 1 -type f -name "$pattern" ! -name '*.sha256' ! -name '*.json' ! -name '*.part' -printf '%T@\t%p\n' |
 sort -rn | head -n "$most" | cut -f2- | while IFS= read -r file; do
   sum=$(sha256sum < "$file" | cut -c1-64)
@@ -37,7 +37,7 @@ sort -rn | head -n "$most" | cut -f2- | while IFS= read -r file; do
     *) said=; code=unread ;;
   esac
   printf '%s\t%s\t%s\t%s\t%s\n' "$file" "$sum" "$kept" "$code" "$(printf %s "$said" | tail -n 1 | tr '\t' ' ' | cut -c1-200)"
-  [ "$code" = 0 ] && { [ "$kept" = none ] || [ "$kept" = "$sum" ]; } && break
+  if [ "$code" = 0 ] && { [ "$kept" = none ] || [ "$kept" = "$sum" ]; }; then enough=$((enough - 1)); [ "$enough" -gt 0 ] || break; fi
 done
 exit 0"""
 RECORD_FIELDS = 5
@@ -172,27 +172,29 @@ def read_through_commands(parameters: Parameters) -> dict[str, Command]:
 
 def parse_read_through(results: Mapping[str, Result], parameters: Parameters) -> dict[str, tuple[ReadThrough, ...]]:
     """Return what was read of every class, newest first; nothing for a class without copies."""
-    found = {}
-    for item in parameters.backup.classes:
-        result = results.get(re.sub(r"\W", "_", item.name))
-        records = [line.split("\t") for line in result.stdout.splitlines()] if result else []
-        if any(len(record) != RECORD_FIELDS for record in records):
-            raise ParseError("the copies that were read", str(records[-1]))
-        found[item.name] = tuple(
-            ReadThrough(
-                path=path,
-                sha256=digest,
-                checksum_matches=None if kept == "none" else kept == digest,
-                read=None if code == "unread" or said.startswith(READER_AWAY) else code == "0",
-                said=said,
-            )
-            for path, digest, kept, code, said in records
-        )
+    found = {item.name: read_files(results.get(re.sub(r"\W", "_", item.name))) for item in parameters.backup.classes}
     if REPOSITORY in results:
         for kind, proof in _proven(repository.parse_read(results[REPOSITORY])).items():
             if kind in found:
                 found[kind] += (proof,)
     return found
+
+
+def read_files(result: Result | None) -> tuple[ReadThrough, ...]:
+    """Read the lines of READ_THROUGH: the files in the order in which they were read. Raises ParseError."""
+    records = [line.split("\t") for line in result.stdout.splitlines()] if result else []
+    if any(len(record) != RECORD_FIELDS for record in records):
+        raise ParseError("the copies that were read", str(records[-1]))
+    return tuple(
+        ReadThrough(
+            path=path,
+            sha256=digest,
+            checksum_matches=None if kept == "none" else kept == digest,
+            read=None if code == "unread" or said.startswith(READER_AWAY) else code == "0",
+            said=said,
+        )
+        for path, digest, kept, code, said in records
+    )
 
 
 def _proven(read: repository.RepositoryRead | None) -> dict[str, ReadThrough]:

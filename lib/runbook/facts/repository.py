@@ -92,7 +92,7 @@ class Repository:
 
     Attributes:
         restic: version of the program, empty where it is not there.
-        exists: whether there is a repository.
+        config_sha256: the SHA-256 of its file `config`, which tells repositories apart; empty where there is none.
         catalogue: None where none was written yet.
         group: the login user's group, which may read the repository's (encrypted) files.
         source_bytes: size of each source; None for one that is not there.
@@ -100,11 +100,16 @@ class Repository:
     """
 
     restic: str
-    exists: bool
+    config_sha256: str
     catalogue: Catalogue | None
     group: str
     source_bytes: Mapping[str, int | None]
     free_bytes: int
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a repository."""
+        return bool(self.config_sha256)
 
 
 def sources(parameters: Parameters) -> tuple[str, ...]:
@@ -117,7 +122,7 @@ def repository_commands(parameters: Parameters) -> dict[str, Command]:
     settings = parameters.backup
     return {
         "restic": Command(("sh", "-c", "command -v restic >/dev/null || exit 1; restic version"), expect={0: "there", 1: "not installed"}),
-        "config": Command(("test", "-e", f"{settings.repository}/config"), sudo=True, expect={0: "there", 1: "absent"}),
+        "config": Command(("sha256sum", f"{settings.repository}/config"), sudo=True, expect={0: "there", 1: "absent"}),
         "catalogue": catalogue_command(parameters),
         "group": Command(("id", "-gn")),
         "sizes": Command(("sh", "-c", SIZES, "sizes", *sources(parameters)), sudo=True, timeout=300),
@@ -131,7 +136,7 @@ def parse_repository(results: Mapping[str, Result], _parameters: Parameters) -> 
     sizes = {path: None if size == "absent" else int(size) for size, _, path in rows}
     return Repository(
         restic=results["restic"].stdout.split()[1] if results["restic"].exit_code == 0 else "",
-        exists=results["config"].exit_code == 0,
+        config_sha256=results["config"].stdout.split()[0] if results["config"].exit_code == 0 else "",
         catalogue=parse_catalogue(results["catalogue"]),
         group=results["group"].stdout.strip(),
         source_bytes=sizes,

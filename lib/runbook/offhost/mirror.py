@@ -166,6 +166,27 @@ def _conclude(connection: Connection, place: Place, repository: Repository, argu
     place.write(f"{repository.folder}/mirror.json", [orjson.dumps(about, option=orjson.OPT_INDENT_2)])
 
 
+def prune(connection: Connection, arguments: Mapping[str, Any], say: Callable[[str], None]) -> str:
+    """Bring a place up to date, then delete there what the repository no longer has, and say what was done.
+
+    `arguments`: those of `mirror`, and `gone`: the snapshots that may go. Where any other one is missing on the server, nothing
+    is deleted: the copies off the server are what is left when the server's are lost. Raises RunbookError.
+    """
+    carried = mirror(connection, {**arguments, "read_back": False}, say)
+    place = at(str(arguments["place"]), arguments.get("options"))
+    repository = look(connection, str(arguments["repository"]))
+    there = {name: size for name, size in place.listing(repository.folder).items() if NAME.fullmatch(name)}
+    extra = [name for name in there if name not in repository.files]
+    unexpected = [name for name in extra if name.startswith("snapshots/") and name.partition("/")[2] not in set(arguments["gone"])]  # fmt: skip
+    if unexpected:
+        return f"{carried}; nothing was deleted there: {len(unexpected)} copies are missing on the server that should be there"
+    if not any(name.startswith("snapshots/") for name in repository.files):
+        return f"{carried}; nothing was deleted there: the server's repository is empty"
+    for name in reversed(ordered(extra)):  # a snapshot goes before what it consists of
+        place.remove(f"{repository.folder}/{name}")
+    return f"{carried}; {len(extra)} files ({_size(sum(there[name] for name in extra))}) were deleted there"
+
+
 def problems(place: Place, folder: str, *, seconds: float) -> str:
     """Say what is wrong with a repository's files at a place; empty where they are as they were brought there.
 

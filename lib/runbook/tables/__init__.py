@@ -20,6 +20,7 @@ from runbook.tables.logs import services as log_services
 from runbook.tables.plan import plan, plan_commands
 from runbook.tables.recovery import recovery_measured, recovery_source
 from runbook.tables.resources import disks, docker_disk, host, usage
+from runbook.tables.retention import retention
 from runbook.tables.rotation import secrets
 from runbook.tables.services import compose, containers, images
 from runbook.tables.start import card, contacts, notebooks
@@ -76,6 +77,7 @@ __all__ = [
     "rehearsal",
     "release",
     "requests",
+    "retention",
     "secrets",
     "served",
     "size",
