@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from runbook.checks import against, unknown
 from runbook.facts import Missing
+from runbook.facts.synthetic import MARK
 from runbook.verdict import State, Verdict
 
 if TYPE_CHECKING:
@@ -17,7 +18,10 @@ SUBJECT_CHARACTERS = 100
 
 
 def errors(facts: Facts, parameters: Parameters) -> list[Verdict]:
-    """Kinds of errors in the logs of the release's containers, one row each; the same kind before and after is the same row."""
+    """Kinds of errors in the logs of the release's containers, one row each; the same kind before and after is the same row.
+
+    What speaks of our own walk is left out: it removes what it made, sometimes before a job has looked at it.
+    """
     found = facts.get("release_logs")
     if isinstance(found, Missing):
         return [unknown("deploy.errors", "logs", found, next_notebook=LOGS)]
@@ -26,7 +30,7 @@ def errors(facts: Facts, parameters: Parameters) -> list[Verdict]:
             "deploy.errors", f"{shape.service}: {shape.shape[:SUBJECT_CHARACTERS]}", shape.count, parameters.deploy.new_errors,
             unit="lines", what=f"{shape.level.lower()} lines of one kind in the log", next_notebook=LOGS, evidence=shape.sample[:200],
         )
-        for shape in found.shapes()
+        for shape in found.shapes([line for line in found.errors if MARK not in line.message])
     ]  # fmt: skip
     rows += [
         Verdict(State.UNKNOWN, "deploy.errors", service, f"its log could not be read: {why}", next=LOGS)

@@ -195,9 +195,17 @@ def settings_of(parameters: Parameters, part: str) -> Release:
 
 
 def _release(
-    part: str, version: str, *, earlier: bool = False, migration: Mapping[str, object] | None = None
+    part: str,
+    wanted: str,
+    *,
+    earlier: bool = False,
+    may_be_empty: bool = False,
+    migration: Mapping[str, object] | None = None,
 ) -> Fact[Found]:
+    """Return the fact. It raises ParametersError for what cannot be a version before the server is asked."""
+
     def ask(parameters: Parameters) -> dict[str, Command]:
+        version = checked_version(wanted, may_be_empty=may_be_empty)
         settings = settings_of(parameters, part)
         unknown = sorted(set(settings.services) - {service.name for service in parameters.stack.services})
         if unknown:
@@ -226,32 +234,30 @@ def _release(
 
 def backend(values: Mapping[str, Any]) -> Fact[Found]:
     """Given a notebook's `version`, return the fact about this release of the backend."""
-    return _release("backend", checked_version(str(values.get("version", "")), may_be_empty=False))
+    return _release("backend", str(values.get("version", "")))
 
 
 def frontend(values: Mapping[str, Any]) -> Fact[Found]:
     """Given a notebook's `version`, return the fact about this release of the frontend."""
-    return _release("frontend", checked_version(str(values.get("version", "")), may_be_empty=False))
+    return _release("frontend", str(values.get("version", "")))
 
 
 def backend_before(values: Mapping[str, Any]) -> Fact[Found]:
     """Given a notebook's `to` (tag, digest, or empty for the last), return the fact about that earlier release."""
-    wanted = str(values.get("to", "")).strip()
-    if "@" in wanted:
-        return _release("backend", checked_version(wanted, may_be_empty=False))
-    return _release("backend", wanted.removeprefix("sha256:"), earlier=True)
+    wanted = str(values.get("to", "")).strip().removeprefix("sha256:")
+    return _release("backend", wanted, earlier="@" not in wanted, may_be_empty=True)
 
 
 def upgrade(values: Mapping[str, Any]) -> Fact[Found]:
     """Given a notebook's `version` (empty: the deployed one) and `to` (empty: its newest), return the fact about the way up."""
-    version = checked_version(str(values.get("version", "")), may_be_empty=True)
-    return _release("backend", version, migration={"up": True, "to": _revision(values)})
+    wanted = {"up": True, "to": _revision(values)}
+    return _release("backend", str(values.get("version", "")), may_be_empty=True, migration=wanted)
 
 
 def downgrade(values: Mapping[str, Any]) -> Fact[Found]:
     """Given a notebook's `version` (empty: the deployed one) and `to` (empty: one step), return the fact about the way down."""
-    version = checked_version(str(values.get("version", "")), may_be_empty=True)
-    return _release("backend", version, migration={"up": False, "to": _revision(values)})
+    wanted = {"up": False, "to": _revision(values)}
+    return _release("backend", str(values.get("version", "")), may_be_empty=True, migration=wanted)
 
 
 def _revision(values: Mapping[str, Any]) -> str:

@@ -13,14 +13,18 @@ from captured import Captured
 
 from runbook import parameters as params
 from runbook.actions import deploy
+from runbook.actions.apply import worse_than
 from runbook.actions.plan import Context, Plan
+from runbook.checks import deploy as check
+from runbook.commands import Command, Result
 from runbook.errors import ParametersError, PreflightError
 from runbook.facts import Facts, Missing, gather
 from runbook.facts import deploy as facts
 from runbook.facts.backup import Copy
 from runbook.facts.compose import ComposeFile
 from runbook.facts.database import Database
-from runbook.verdict import Verdicts
+from runbook.facts.logs import parse_logs
+from runbook.verdict import State, Verdicts
 
 if TYPE_CHECKING:
     from runbook.facts.deploy import Found
@@ -53,6 +57,29 @@ def found(deployed: Found) -> Found:
         deployed, version="1.1.0", variable="1.0.0", now_tag="1.0.0", now_digest=OLD, running={"api": "old", "arq-worker": "old"}, reference=f"{NAME}:1.1.0",
         digest=NEW, there="", images_now=(f"{NAME}:1.0.0",), images_wanted=(f"{NAME}:1.1.0",), schema=None, history=(), earlier=(), pull_bytes=1_000_000,
     )  # fmt: skip
+
+
+def lines(*messages: str) -> Facts:
+    """The log of an api that logged these errors."""
+    said = "".join(
+        f'2026-11-24T12:00:0{n}.0Z {{"level": "ERROR", "message": "{text}"}}\n' for n, text in enumerate(messages)
+    )
+    result = Result(Command(("docker", "logs")), 0, said, "", 0.1)
+    return Facts({"release_logs": parse_logs({"api": result}, "1h")}, {}, seconds=0)
+
+
+def test_a_kind_of_error_that_was_not_there_before_stands_out(settings: Parameters):
+    before = Verdicts.of(check.errors(lines("no such client 1", "no such client 2", "no such client 3"), settings))
+    same = Verdicts.of(check.errors(lines(*[f"no such client {n}" for n in range(9)]), settings))
+    assert worse_than(before, same) == []
+    new = Verdicts.of(check.errors(lines(*[f"table {n} is gone" for n in range(3)]), settings))
+    assert worse_than(before, new) == [
+        "api: table <n> is gone: error lines of one kind in the log over its limit (CRITICAL)"
+    ]
+    few = Verdicts.of(check.errors(lines("table 1 is gone"), settings))
+    assert (worse_than(before, few), few.state) == ([], State.WARNING)
+    walk = Verdicts.of(check.errors(lines(*["NoSuchKey: runbook-walk-17-ab"] * 5), settings))
+    assert walk.state is State.OK, "our own walk is no news of the release"
 
 
 def context(settings: Parameters, found: Found, revision: str = "0004", age_hours: float = 1, **values: Any) -> Context:
@@ -234,10 +261,7 @@ def test_a_frontend_needs_no_backup_restarts_nginx_and_must_change_the_page(sett
     )
 
 
-@pytest.mark.parametrize("given", ["", "a b", "1.0@sha256:12", "$(id)", "-x", "a/b", "1.0\n"])
-def test_what_cannot_be_a_version_is_refused_before_the_server_is_asked(given: str):
-    if given == "1.0\n":
-        assert facts.checked_version(given, may_be_empty=False) == "1.0"
-        return
+@pytest.mark.parametrize("given", ["", "a b", "1.0@sha256:12", "$(id)", "-x", "a/b"])
+def test_what_cannot_be_a_version_is_refused_before_the_server_is_asked(settings: Parameters, given: str):
     with pytest.raises(ParametersError):
-        facts.backend({"version": given})
+        facts.backend({"version": given}).commands(settings)
