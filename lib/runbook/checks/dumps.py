@@ -36,7 +36,7 @@ def fault(dump: Looked, parameters: Parameters) -> str:
         (dump.beside not in {"", dump.sha256}, "it differs from the checksum beside it"),
         (not dump.beside and not dump.in_manifest, "no checksum lies beside it, so nobody can tell whether its bytes are those that were written (if you know that they are: sha256sum NAME > NAME.sha256)"),
         (not dump.read, f"it cannot be read to its end: {dump.said}"),
-        (dump.tables and dump.database not in {name, origin[1] if origin else name}, f"it is a dump of the database {dump.database}, not of {name}"),
+        (dump.tables and dump.database != name and (origin is None or origin[1] != name), f"it is a dump of the database {dump.database}, not of {name}"),
         (dump.tables and lacking, f"it is not a dump of this application: it has no table {', '.join(lacking)}"),
     )  # fmt: skip
     return next((reason for wrong, reason in reasons if wrong), "")
