@@ -117,20 +117,16 @@ def _release(image: str, revision: str, *, pulled: bool = True) -> Callable[[Hos
     def prepare(host: Host) -> None:
         at = sql(host, "select version_num from alembic_version")
         word = "upgrade" if at < revision else "downgrade"
-        move = (
-            ""
-            if at == revision
-            else f"BACKEND_VERSION=1.1.0 {COMPOSE} run --rm -T --no-deps --quiet-pull api alembic {word} {revision}"
-        )
-        forget = (
-            "" if pulled else "docker images -q --no-trunc localhost:5000/pazpaz-backend:1.1.0 | xargs -r docker rmi -f"
-        )
+        alembic = f"BACKEND_VERSION=1.1.0 {COMPOSE} run --rm -T --no-deps --quiet-pull api alembic"
+        move = "" if at == revision else f"{alembic} {word} {revision}"
+        tag = "localhost:5000/pazpaz-backend:1.1.0"
+        fetch = f"docker pull -q {tag}" if pulled else f"docker images -q --no-trunc {tag} | xargs -r docker rmi -f"
         host.sh(f"""set -e; cd /opt/pazpaz
         {move}
         sed -i 's/^BACKEND_VERSION=.*/BACKEND_VERSION={image}/' .env.production
         {COMPOSE} up --detach --no-deps --quiet-pull api arq-worker
         rm -rf /var/lib/runbook
-        {forget}""")
+        {fetch}""")
 
     return prepare
 
