@@ -189,7 +189,7 @@ def _finish(context: Context, secret: str, found: Rotation) -> Plan:
         *stack.served(context.parameters),
         Step(
             "forget",
-            program("forget", why="remove the old value and the copy of the env file"),
+            program("confirm", why="remove the old value and the copy of the env file"),
             affects=program.folder,
             no_undo=gone,
         ),

@@ -83,9 +83,7 @@ class Kept:
         place = self.folder / "new"
         if place.exists():
             return place.read_text(encoding="utf-8")
-        if (
-            self.state() == "rotated"
-        ):  # `finish` was cut off when the kept values were gone: the one in use is the new one
+        if self.state() == "rotated":  # cut off while it was confirmed: the value in use is the new one
             return value_of(self.text(), self.variables[0]) or ""
         raise Wrong("there is no new value yet")
 
@@ -168,9 +166,14 @@ class Kept:
         self.env.with_name(self.env.name + ".runbook-part").unlink(missing_ok=True)
         return "nothing of the old value is kept any more"
 
+    def confirm(self) -> str:
+        """Remove what is kept, for good: it cannot be taken back from now on, even if this is cut off here."""
+        write(self.folder / "confirmed", "")
+        return self.forget()
+
     def nothing_kept(self) -> bool:
         """Tell whether there is nothing to put back. Raises Wrong when it was confirmed, so that it cannot be."""
-        if self.state() == "finished":
+        if (self.folder / "confirmed").exists() or self.state() == "finished":
             raise Wrong("this rotation was confirmed and the old value removed: to change it again, rotate again")
         return self.old() is None
 

@@ -110,9 +110,9 @@ def problems_of(text: str, variables: list[str], urls: list[str]) -> list[str]:
     wanted = value_of(text, variables[0])
     if not wanted:
         return [variables[0] + " is empty"]
-    if "$" in wanted:
-        found.append(variables[0] + " holds a $, which Compose may take for a variable")
     first = variables[0]
+    if "$" in wanted or not wanted.isascii():
+        found.append(f"{first} holds a $ or a letter outside of ASCII, which programs read in different ways")
     found += [f"{name} and {first} hold different values" for name in variables[1:] if value_of(text, name) != wanted]
     for name in urls:
         password = password_in(value_of(text, name) or "")

@@ -38,7 +38,7 @@ def verbs(rotation: Rotation) -> dict[str, Callable[[], str]]:
         "restore-env": rotation.restore_env,
         "is-begun": partial(rotation.noted, "begun", "rotated"),
         "quiet": rotation.quiet,
-        "forget": rotation.forget,
+        "confirm": rotation.confirm,
         "undone": rotation.undone,
     }
     for state in ("begun", "rotated", "finished"):

@@ -61,7 +61,11 @@ def test_what_was_written_reads_back_and_the_way_back_gives_the_same_bytes(
         ("A=\nU=redis://:x@r", "A is empty"),
         ("A=x\nU=redis://r", "U is not a URL with a password"),
         ("A=x\nU=redis://:y@r", "the password in U is not the one in A"),
-        ("A=x$y\nU=redis://:x$y@r", "A holds a $, which Compose may take for a variable"),
+        (
+            "A=\u00e4\nU=redis://:%C3%A4@r",
+            "A holds a $ or a letter outside of ASCII, which programs read in different ways",
+        ),
+        ("A=x$y\nU=redis://:x$y@r", "A holds a $ or a letter outside of ASCII, which programs read in different ways"),
     ],
 )
 def test_what_cannot_be_replaced_is_said(text: str, problem: str):
