@@ -117,7 +117,7 @@ def test_an_image_that_needs_a_migration_is_pulled_but_not_started(host: Host, d
     with Users(host, writes=False) as users:
         done = desk.apply(BACKEND, version="1.1.0")
     assert done.applied["state"] == "rolled back", done
-    assert "run 03-deploy/migrate with version=1.1.0 first" in done.applied["sentence"]
+    assert "run 03-deploy/migrate with version=1.1.0 first (pending: 0004 (head), When" in done.applied["sentence"]
     assert (containers(host), revision(host), users.outages) == (before, "0003", [])
     again = desk.dry_run(BACKEND, version="1.1.0")
     assert again.code == 4, "now that the image is here, the dry run knows it as well"

@@ -1,10 +1,12 @@
 """Bash scripts of a migration. Values reach them as arguments only; each is safe to run again when it ran half."""
 
-# container, seconds, revision before, revision after, "or" or "stop" where the database is at neither, database container, user,
-# name, then the words that start alembic in a container of its own. Where it runs already, it is followed.
+# container, container of the way in the other direction (which ends here), seconds, revision before, revision after, "or" or "stop"
+# where the database is at neither, database container, user, name, then the words that start alembic in a container of its own.
+# Where it runs already, it is followed.
 MIGRATE = r"""
 set -euo pipefail
-name=$1 seconds=$2 before=$3 after=$4 otherwise=$5 box=$6 user=$7 base=$8; shift 8
+name=$1 rival=$2 seconds=$3 before=$4 after=$5 otherwise=$6 box=$7 user=$8 base=$9; shift 9
+docker rm --force "$rival" >/dev/null 2>&1 || true
 ask() {
   docker exec --interactive --env PGAPPNAME="$name" --env PGCONNECT_TIMEOUT=5 "$box" \
     psql --no-psqlrc --quiet --no-align --tuples-only --field-separator ' ' --username "$user" --dbname "$base" "$@"

@@ -191,7 +191,8 @@ def _alembic(  # noqa: PLR0917 (the migration in the order in which it is said)
 ) -> Command:
     """Return the command that brings the database from one revision to the next, in a container of the image."""
     parameters, settings = context.parameters, context.parameters.database
-    name = f"runbook-{verb}-{_word(before if verb == 'downgrade' else after)}-{context.stamp.lower()}"
+    of = f"{_word(before if verb == 'downgrade' else after)}-{context.stamp.lower()}"
+    name, rival = f"runbook-{verb}-{of}", f"runbook-{'upgrade' if verb == 'downgrade' else 'downgrade'}-{of}"
     run = (
         "run",
         "--detach",
@@ -204,7 +205,7 @@ def _alembic(  # noqa: PLR0917 (the migration in the order in which it is said)
         *ALEMBIC[1:],
     )
     words = (*_chosen(context, found), *compose_argv(parameters, *run), verb, after or BEGINNING)
-    argv = ("bash", "-c", scripts.MIGRATE, "migrate", name, f"{parameters.deploy.lock_seconds:g}", before, after, otherwise,
+    argv = ("bash", "-c", scripts.MIGRATE, "migrate", name, rival, f"{parameters.deploy.lock_seconds:g}", before, after, otherwise,
             parameters.stack.container(settings.service), settings.user, settings.name, *words)  # fmt: skip
     return Command(
         argv,

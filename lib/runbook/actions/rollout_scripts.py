@@ -32,8 +32,10 @@ at=$(docker exec "$box" psql --no-psqlrc --quiet --no-align --tuples-only --user
 heads=$("$@" heads 2>/dev/null | cut -d ' ' -f 1)
 if [ -n "$at" ] && [ "$at" = "$heads" ]; then echo "the image and the database are both at $at"; exit 0; fi
 docker rm --force "$container" >/dev/null 2>&1 || true
-if "$@" history 2>/dev/null | cut -d , -f 1 | grep -qwF -e "$at"; then
-  echo "$version needs the database at revision ${heads//$'\n'/ }, and it is at ${at:-none}: run 03-deploy/migrate with version=$version first" >&2
+known=$("$@" history 2>/dev/null | sed -n 's/^.* -> //p')  # newest first: "0004 (head), title"
+if [ -z "$at" ] || grep -q "^$at[ ,]" <<< "$known"; then
+  pending=$(awk -v at="$at" '$1 == at || $1 == at "," {exit} {print}' <<< "$known" | paste -sd ';')
+  echo "$version needs the database at revision ${heads//$'\n'/ }, and it is at ${at:-none}: run 03-deploy/migrate with version=$version first (pending: $pending)" >&2
   exit 3
 fi
 case " $allowed " in *" $at "*) echo "the image declares that it runs on $at"; exit 0 ;; esac
