@@ -14,6 +14,7 @@ from conftest import https
 from runbook.actions.plan import Step
 from runbook.checks import renewal
 from runbook.connection import Connection
+from runbook.errors import EXIT_REFUSED
 from runbook.facts import Facts, gather
 from runbook.facts.lineage import lineages
 from runbook.facts.rehearsal import dry_run
@@ -55,6 +56,12 @@ def on_disk(host: Host, path: str = f"{LIVE}/fullchain.pem") -> str:
     return host.sh(f"{PRINT} -in {path}").strip()
 
 
+def live_number(host: Host) -> int:
+    """Return the number that all four live links end with."""
+    (number,) = set(host.sh(f"readlink {LIVE}/*.pem | grep -oE '[0-9]+\\.pem$' | cut -d. -f1").split())
+    return int(number)
+
+
 def seen_by_users(settings: Parameters) -> str:
     """Return the fingerprint that a client on this machine is shown at the published port."""
     asked = ["openssl", "s_client", "-connect", str(settings.web.connect_to), "-servername", "pazpaz.test"]
@@ -73,8 +80,8 @@ def seen_inside(host: Host, which: str) -> str:
 
 
 def went_well(done: Change, state: str = "applied") -> None:
-    """It did what it should; a busy machine's slow answers may be a WARNING."""
-    assert done.code in {0, 1}, done
+    """It did what it should; what a busy machine's slow answers are taken for afterwards is not asked here."""
+    assert done.code < EXIT_REFUSED, done
     assert done.applied["state"] == state, done
 
 
@@ -85,7 +92,7 @@ def ready(settings: Parameters) -> None:
 
 
 def test_a_renewal_is_served_and_taken_back(host: Host, desk: Desk, settings: Parameters):
-    before, old = snapshot.take(host), on_disk(host)
+    before, old, number = snapshot.take(host), on_disk(host), live_number(host)
     done = desk.apply(RENEW, force=True)
     went_well(done)
     new = on_disk(host)
@@ -93,7 +100,7 @@ def test_a_renewal_is_served_and_taken_back(host: Host, desk: Desk, settings: Pa
     assert seen_by_users(settings) == new
     assert https(settings, "/", "--fail").returncode == 0  # with the authority's certificate: it is trusted
     assert "no downtime" in done.applied["downtime"]
-    assert host.sh(f"readlink {LIVE}/*.pem | grep -c '2.pem$'").strip() == "4"
+    assert live_number(host) == number + 1
     undone = desk.undo(done)
     went_well(undone)
     assert seen_by_users(settings) == old
@@ -275,7 +282,7 @@ def test_a_certbot_that_was_killed_half_way_is_run_again(
 ):
     """What a cut-off renewal leaves: a lone key in the archive, or links that do not agree. certbot goes on from there."""
     old = on_disk(host)
-    number = int(host.sh(f"readlink {LIVE}/cert.pem | grep -oE '[0-9]+\\.pem' | cut -d. -f1"))
+    number = live_number(host)
     if marks == ["archive"]:
         host.sh(f"cd /etc/letsencrypt/archive/pazpaz.test; cp -p privkey{number}.pem privkey{number + 1}.pem")
     else:

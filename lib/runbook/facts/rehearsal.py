@@ -23,13 +23,15 @@ if TYPE_CHECKING:
 
 LONGEST_SECONDS = 240.0
 PATIENCE_SECONDS = 12  # for the authority to say why, once nginx has refused its challenge; certbot itself waits 90 s
-# $1 nginx's container, $2 patience, then certbot's words. certbot takes its challenge away when it is told to end (TERM).
-REHEARSE = r"""container=$1 patience=$2; shift 2
+# $1 nginx's container, $2 patience, then certbot's words. When it is interrupted (INT, which a shell's job only heeds with
+# `set -m`), certbot takes its challenge and its lock away, as at any end.
+REHEARSE = r"""set -m
+container=$1 patience=$2; shift 2
 since=$(date +%s); out=$(mktemp); trap 'rm -f "$out"' EXIT
 asked() { docker logs --since "$since" "$container" 2>/dev/null | sed -nE 's#.*"GET (/.well-known/acme-challenge/)[^ ]* HTTP/[0-9.]+" ([0-9]{3}) .*#\2 \1#p'; }
 for attempt in $(seq 20); do
   "$@" >"$out" 2>&1 & certbot=$!
-  ( while sleep 1; do if asked | grep -q '^[45]'; then sleep "$patience"; kill -TERM "$certbot"; fi; done ) >/dev/null 2>&1 & watcher=$!
+  ( while sleep 1 && kill -0 "$certbot"; do if asked | grep -q '^[45]'; then sleep "$patience"; kill -INT "$certbot"; fi; done ) >/dev/null 2>&1 & watcher=$!
   wait "$certbot"; code=$?
   kill "$watcher" 2>/dev/null; wait "$watcher" 2>/dev/null
   grep -q 'Another instance of Certbot' "$out" || break
