@@ -148,6 +148,57 @@ def test_each_revision_is_a_step_with_its_own_way_back(settings: Parameters, dep
     up, down = f"runbook-upgrade-0004-{STAMP.lower()}", f"runbook-downgrade-0004-{STAMP.lower()}"
     assert argv[4:13] == (up, down, "10", "0003", "0004", "stop", "pazpaz-db", "pazpaz", "pazpaz")
     assert argv[-6:] == (up, "--entrypoint", "alembic", "api", "upgrade", "0004")
+    back = plan.steps[1].undo[0].command.argv
+    assert back[4:6] == (down, up), "what still runs the other way ends first"
+    assert back[7:10] == ("0004", "0003", "or")
+    assert back[-2:] == ("downgrade", "0003")
+    assert any("drops column a.b" in note for note in plan.notes)
+    assert plan.pinned["to"] == "0004"
+
+
+@pytest.mark.parametrize(("dumps", "first"), [((), "backup"), ((dump(27),), "backup"), ((dump(25),), "upgrade-0004")])
+def test_without_a_verified_backup_that_is_young_enough_one_is_taken_first(
+    settings: Parameters, deployed: Found, dumps: tuple[Dump, ...], first: str
+):
+    plan = migrations.upgrade(context(settings, upwards(deployed, "0003", "0004"), *dumps))
+    assert plan.steps[0].name == first
+    unread = tuple(dataclasses.replace(item, manifest=None) for item in dumps)
+    assert migrations.upgrade(context(settings, upwards(deployed, "0003", "0004"), *unread)).steps[0].name == "backup"
+
+
+def test_an_image_that_is_not_there_is_only_fetched(settings: Parameters, deployed: Found):
+    away = dataclasses.replace(deployed, version="1.1.0", there="", migration=None, pull_bytes=1)
+    assert [step.name for step in migrations.upgrade(context(settings, away)).steps] == ["pull"]
+
+
+def test_at_its_goal_there_is_nothing_to_do(settings: Parameters, deployed: Found):
+    assert "at 0004" in migrations.upgrade(context(settings, upwards(deployed, "0004", "0004"))).nothing
+
+
+@pytest.mark.parametrize(
+    ("at", "to", "reason"),
+    [("0009", "0004", "the database is at 0009, which 1.1.0 does not know"), ("0004", "0002", "there is no way up from 0004 to 0002"), ("0003", "0007", "there is no way up")],
+)  # fmt: skip
+def test_a_way_that_does_not_exist_is_refused(settings: Parameters, deployed: Found, at: str, to: str, reason: str):
+    with pytest.raises(PreflightError) as refused:
+        migrations.upgrade(context(settings, upwards(deployed, at, to), dump(1)))
+    assert reason in refused.value.reason
+
+
+def test_a_way_down_takes_a_backup_and_says_what_is_lost(settings: Parameters, deployed: Found):
+    plan = migrations.downgrade(context(settings, deployed))
+    assert [step.name for step in plan.steps][:3] == ["backup-before", "downgrade-0004", "prove-current"]
+    assert plan.losses[0] == "index appointments_reminder_due_idx"
+    assert plan.losses[1].startswith("column appointments.reminder_sent_at with 60,000 values")
+    assert "the backend that runs (1.1.0) is made for 0004" in plan.losses[2]
+    assert plan.steps[1].command.argv[7:10] == ("0004", "0003", "stop")
+    assert plan.steps[1].undo[0].command.argv[7:10] == ("0003", "0004", "or")
+
+
+def test_to_the_beginning_is_said_in_alembics_word(settings: Parameters, deployed: Found):
+    way = dataclasses.replace(
+        deployed, migration=Migration("0001", "", {"0001": "x"}, {"0001": "DROP TABLE a"}, (Lost("table", "a", "", 5),))
+    )
     plan = migrations.downgrade(context(settings, way))
     assert plan.steps[1].command.argv[-2:] == ("downgrade", "base")
     assert plan.losses[0] == "table a with 5 rows"
