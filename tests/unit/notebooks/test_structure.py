@@ -26,7 +26,7 @@ PROCEDURES = {
 READY = {
     "start.quick-reference", "access.ssh", "access.sudo", "access.firewall", "access.server-locations", "services.status",
     "services.logs", "health.quick", "health.detailed", "health.log-scan", "certificates.status", "certificates.timer",
-    "maintenance.certificates", "database.query", "database.size", "database.backup", "database.backup-compressed", "database.restore", "database.vacuum", "backup.coverage", "backup.disaster-recovery", "services.restart", "services.stop-start", "certificates.renew-dry-run", "certificates.renew", "certificates.internal-postgres",
+    "maintenance.certificates", "deploy.backend", "deploy.backend-rollback", "deploy.frontend", "deploy.migrate", "deploy.migrate-rollback", "database.query", "database.size", "database.backup", "database.backup-compressed", "database.restore", "database.vacuum", "backup.coverage", "backup.disaster-recovery", "services.restart", "services.stop-start", "certificates.renew-dry-run", "certificates.renew", "certificates.internal-postgres",
     "certificates.internal-minio", "maintenance.rotate-secrets",
 }  # fmt: skip
 # procedures that read, in a notebook that may change something afterwards
