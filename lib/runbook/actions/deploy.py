@@ -32,7 +32,7 @@ def backend_rollback(context: Context) -> Plan:
     if not found.version and not wanted:
         title, nothing = (
             "Roll the backend back",
-            "no earlier version is in the history of deploys; name one with to=tag@sha256:...",
+            "no earlier version is in the history of deploys; name one in `to` by its tag and digest",
         )
         return Plan(title, context.parameters.target, context.stamp, nothing=nothing)
     if not found.version:

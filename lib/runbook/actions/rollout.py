@@ -93,7 +93,7 @@ class Rollout:
     def pull(self) -> Step:
         """Return the step that fetches the image while the old version goes on serving."""
         found = self.found
-        size = f", {found.pull_bytes / 1e6:.1f} MB" if found.pull_bytes else ""
+        size = f", {found.pull_bytes / 1e6:.2f} MB" if found.pull_bytes else ""
         command = Command(
             ("bash", "-c", scripts.PULL, "pull", f"{found.repository}:{found.tag}", found.digest),
             timeout=self.parameters.deploy.pull_seconds, changes=True, why=f"pull {found.tag} ({found.digest[:19]}{size}) by its digest",
@@ -198,7 +198,7 @@ class Rollout:
         )
         command = Command(
             ("bash", "-c", scripts.HEALTHY, "healthy", f"{seconds:.0f}", *words), timeout=seconds + 30,
-            why=f"{', '.join(self.services)} come up within {seconds:.0f} s, and none crashes",
+            why=f"up within {seconds:.0f} s, without a crash: {', '.join(self.services)}",
         )  # fmt: skip
         return Step(name, command, evidence=stack.evidence(self.parameters, self.services))
 

@@ -203,8 +203,11 @@ def probe(asked: "Any") -> "dict[str, Any]":
         plain = threads.submit(images, asked, "")
         with_version = threads.submit(images, asked, version) if version else plain
         found = with_version.result()
-        told["compose"], told["wanted"] = plain.result(), found
+        told["compose"] = plain.result()
+        if asked["earlier"] and not version:
+            found = {"images": {}}
         names = set(found.get("images", {}).values())
+        told["wanted"] = found
         reference = names.pop() if len(names) == 1 else ""
         ours = (
             threads.submit(manifest, repository(reference) + "@" + digests[0], platform)
