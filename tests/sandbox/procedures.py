@@ -178,6 +178,28 @@ def _restored(host: Host) -> str:
     return "" if new == old else f"{new} clients are restored, and there were {old}"
 
 
+def _backups_grown_old(host: Host) -> None:
+    """The first backups, and five copies of them from months ago, each with its checksum."""
+    host.sh("""set -e; cd /opt/pazpaz/backups; rm -rf /var/lib/runbook
+    [ -s /var/cache/backups.list ] || ls > /var/cache/backups.list
+    ls -A | grep -vxFf /var/cache/backups.list | xargs -r rm -rf
+    newest=$(ls pazpaz-*.dump | tail -n 1)
+    for month in 04 05 06 07 08; do
+        name=pazpaz-2026${month}01-023000.dump
+        cp -p "$newest" "$name"
+        sha256sum "$name" > "$name.sha256"
+        chown pazpaz:pazpaz "$name" "$name.sha256"
+        touch -d "2026-$month-01 02:30 UTC" "$name" "$name.sha256"
+    done""")
+
+
+def _old_ones_gone(host: Host) -> str:
+    return host.sh("""cd /opt/pazpaz/backups
+    ls -A | grep -vxFf /var/cache/backups.list | sed 's/$/ is still there/'
+    for name in $(cat /var/cache/backups.list); do [ -e "$name" ] || echo "$name is gone"; done
+    sha256sum --quiet -c *.sha256 2>&1""").strip()
+
+
 PROCEDURES = {
     procedure.name: procedure
     for procedure in (
@@ -216,6 +238,13 @@ PROCEDURES = {
             _restored,
             prepare=_to_be_restored,
             stays=("file /opt/pazpaz/backups", "database database pazpaz_undone"),
+        ),
+        Procedure(
+            "retention",
+            "07-backup/retention",
+            _old_ones_gone,
+            {"classes": "database", "off_server": "false"},
+            _backups_grown_old,
         ),
         Procedure("migrate", "03-deploy/migrate", _migrated, {"version": "1.1.0"}, _release("1.0.0", "0003")),
     )
