@@ -119,6 +119,7 @@ BUNDLES: dict[str, Bundle] = {
     "06-database/restore": DATABASE + SERVED + DUMPS + Bundle(("chosen.chosen()",), ()),
     "06-database/maintain": DATABASE + SERVED + DUMPS,
     "07-backup/full-backup": COPIES + SERVED + Bundle(("repository.repository", "repository.off_site"), ()),
+    "07-backup/restore-uploads": SERVED + Bundle(("repository.repository",), ()),
     "07-backup/retention": COPIES
     + Bundle(("held.held", "repository.repository", "repository.off_site", "resources.filesystems"), ("resources.disks",)),
     "07-backup/disaster-recovery": SERVED + HOST + DATABASE + CERTIFICATES + PATHS

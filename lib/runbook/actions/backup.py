@@ -8,6 +8,7 @@ from runbook.actions import dump, repository, stack
 from runbook.actions.plan import Context, Plan, Step
 from runbook.errors import ParametersError, PreflightError
 from runbook.facts import Missing
+from runbook.offhost.place import shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +56,7 @@ def full(context: Context) -> Plan:
         steps.append(repository.carry(context, read_back=bool(context.values.get("read_back", True))))
     names = ", ".join(item.name for item in classes)
     return Plan(
-        f"Full backup of {names}" + (f", and off the server to {parameters.backup.off_host}" if carries else ", on the server only"),
+        f"Full backup of {names}" + (f", and off the server to {shown(str(parameters.backup.off_host))}" if carries else ", on the server only"),
         parameters.target,
         context.stamp,
         steps=tuple(steps),

@@ -26,6 +26,7 @@ PLANNERS: dict[str, str] = {
     "06-database/maintain": "database.vacuum",
     "07-backup/full-backup": "backup.full",
     "07-backup/retention": "retention.retention",
+    "07-backup/restore-uploads": "uploads.restore",
     "07-backup/disaster-recovery": "recovery.recover",
     "10-maintenance/rotate-secrets": "rotation.rotate",
 }

@@ -12,6 +12,7 @@ from runbook.actions import stack
 from runbook.actions.plan import Step
 from runbook.commands import Command
 from runbook.facts.repository import MANIFEST, PASSWORD_FILE, catalogue_path
+from runbook.offhost.place import shown
 
 if TYPE_CHECKING:
     from runbook.actions.plan import Context
@@ -146,7 +147,8 @@ def carry(context: Context, *, read_back: bool = True) -> Step:
     """Return the step of the operator's side that copies every new file of the repository to the place off the server."""
     parameters = context.parameters
     settings = parameters.backup
-    shown = ("rsync", "--archive", "--ignore-existing", "--exclude=/locks/", f"{parameters.connection.host}:{settings.repository}/", f"{settings.off_host}/")  # fmt: skip
+    place = shown(str(settings.off_host))
+    words = ("rsync", "--archive", "--ignore-existing", "--exclude=/locks/", f"{parameters.connection.host}:{settings.repository}/", f"{place}/")  # fmt: skip
     local = {
         "call": "mirror",
         "repository": settings.repository,
@@ -158,8 +160,8 @@ def carry(context: Context, *, read_back: bool = True) -> Step:
     }
     return Step(
         "carry-off-host",
-        Command(shown, changes=True, why=f"copy every new file to {settings.off_host}, checked on both ends"),
-        affects=str(settings.off_host),
+        Command(words, changes=True, why=f"copy every new file to {place}, checked on both ends"),
+        affects=place,
         no_undo="the copies off the server stay: they are encrypted, and retention removes what is too old",
         output=True,
         local=local,

@@ -14,6 +14,7 @@ from runbook.facts import Missing
 from runbook.facts.held import SET_ASIDE
 from runbook.facts.repository import RepositoryRead
 from runbook.offhost.mirror import folder_of
+from runbook.offhost.place import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -180,11 +181,11 @@ def _prune(context: Context, group: str) -> Step:
 
 def _prune_away(context: Context, gone: tuple[str, ...]) -> Step:
     carried = repository.carry(context, read_back=False)
-    place = context.parameters.backup.off_host
+    place = shown(str(context.parameters.backup.off_host))
     why = f"delete off the server, too, what the repository no longer has: {place}"
-    shown = Command(("rsync", "--archive", "--delete", *carried.command.argv[3:]), changes=True, why=why)
+    command = Command(("rsync", "--archive", "--delete", *carried.command.argv[3:]), changes=True, why=why)
     local = dict(carried.local or {}) | {"call": "prune", "gone": sorted(gone)}
-    return replace(carried, name="prune-off-host", command=shown, local=local, no_undo="what is deleted there is gone; nothing goes there that is not gone here")  # fmt: skip
+    return replace(carried, name="prune-off-host", command=command, local=local, no_undo="what is deleted there is gone; nothing goes there that is not gone here")  # fmt: skip
 
 
 def _stays(group: str, rows: tuple[Choice, ...]) -> str:

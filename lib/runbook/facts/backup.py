@@ -242,7 +242,7 @@ def _away_repository(parameters: Parameters) -> dict[str, AwayCopy]:
     from runbook.offhost import mirror, place  # noqa: PLC0415 (only where copies off the server are looked at)
 
     names = [item.name for item in parameters.backup.classes]
-    where = str(parameters.backup.off_host)
+    where = place.shown(str(parameters.backup.off_host))
     try:
         site = repository.look_off_site(parameters)
         mine = [one for one in site.repositories if one.target == parameters.target] if site is not None else []
@@ -250,7 +250,7 @@ def _away_repository(parameters: Parameters) -> dict[str, AwayCopy]:
         if not mine:
             return found
         newest = mine[0]
-        at = place.at(where, parameters.backup.off_host_options)
+        at = place.at(str(parameters.backup.off_host), parameters.backup.off_host_options)
         damaged = mirror.problems(at, newest.folder, seconds=parameters.backup.verify_timeout_seconds)
     except RunbookError as error:
         return dict.fromkeys(names, AwayCopy(where, error=error.reason))

@@ -106,7 +106,7 @@ def mirror(connection: Connection, arguments: Mapping[str, Any], say: Callable[[
         f"{len(repository.files)} files, {_size(sum(repository.files.values()))}, are at {place.name}/{folder}",
         f"{len(wanted)} of them ({_size(sent)}) were carried now, each checked against its SHA-256",
         f"{len(damaged)} that were damaged there were replaced: {', '.join(damaged[:3])}" if damaged else "",
-        f"{extra} more are there that the server no longer has; 07-backup/retention removes them" if extra else "",
+        f"{extra} more are there that the server no longer has" if extra else "",
     ]
     return "; ".join(part for part in parts if part)
 

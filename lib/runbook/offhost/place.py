@@ -52,6 +52,14 @@ def at(where: str, options: Mapping[str, str] | None = None) -> Place:
     return UrlPlace(where, {key: _value(key, value) for key, value in (options or {}).items()})
 
 
+def shown(where: str) -> str:
+    """Given `off_host` of a params file, return it as it is shown: what lies in the operator's home begins with a tilde."""
+    if "://" in where:
+        return where
+    path, home = Path(where).expanduser(), Path.home()
+    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
+
+
 def _value(key: str, value: str) -> str:
     kind = value.partition(":")[0]
     return secrets.resolve(value, what=f"{key} of the place for copies") if kind in {"env", "file", "keyring"} else value  # fmt: skip
@@ -70,7 +78,7 @@ class FolderPlace:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.name = str(folder)
+        self.name = shown(str(folder))
 
     def folders(self) -> list[str]:
         """Return the folders in it."""

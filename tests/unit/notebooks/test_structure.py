@@ -26,11 +26,13 @@ PROCEDURES = {
 READY = {
     "start.quick-reference", "access.ssh", "access.sudo", "access.firewall", "access.server-locations", "services.status",
     "services.logs", "health.quick", "health.detailed", "health.log-scan", "certificates.status", "certificates.timer",
-    "maintenance.certificates", "deploy.backend", "deploy.backend-rollback", "deploy.frontend", "deploy.migrate", "deploy.migrate-rollback", "database.query", "database.size", "database.backup", "database.backup-compressed", "database.restore", "database.vacuum", "backup.coverage", "backup.disaster-recovery", "services.restart", "services.stop-start", "certificates.renew-dry-run", "certificates.renew", "certificates.internal-postgres",
+    "maintenance.certificates", "deploy.backend", "deploy.backend-rollback", "deploy.frontend", "deploy.migrate", "deploy.migrate-rollback", "database.query", "database.size", "database.backup", "database.backup-compressed", "database.restore", "database.vacuum", "backup.coverage", "backup.config-and-certs", "backup.minio", "backup.off-host", "backup.retention", "backup.disaster-recovery", "services.restart", "services.stop-start", "certificates.renew-dry-run", "certificates.renew", "certificates.internal-postgres",
     "certificates.internal-minio", "maintenance.rotate-secrets",
 }  # fmt: skip
 # procedures that read, in a notebook that may change something afterwards
 LOOKS_FIRST = {"certificates.renew-dry-run"}
+# the way back of a procedure that has a notebook of its own: it changes more than the procedure itself
+WAY_BACK = {"07-backup/restore-uploads": "backup.minio"}
 NAMES = notebook.names()
 PLANNED = {where for _, where in PROCEDURES.values()} - set(NAMES)
 FORBIDDEN = (
@@ -79,6 +81,8 @@ def test_every_ready_procedure_is_claimed_and_every_claim_exists():
     assert claimed >= READY
     for name in NAMES:
         for procedure in notebook.find(name).procedures:
+            if WAY_BACK.get(name) == procedure:
+                continue
             kind, where = PROCEDURES[procedure]
             assert where == name, procedure
             assert kind == notebook.find(name).kind or (kind == "read" and procedure in LOOKS_FIRST), procedure
