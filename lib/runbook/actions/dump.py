@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 METHOD = re.compile(r"none|(gzip(:[1-9])?|lz4(:([1-9]|1[0-2]))?|zstd(:([1-9]|1[0-9]|2[0-2]))?)")
 MOST_PROCESSES = 16
 DUMP_SECONDS = 6 * 3600.0
+OFF_SERVER = "it lies on the server that it protects; 07-backup/full-backup with classes=database takes one and carries it off, encrypted"
 SCRATCH_FACTOR = 1.3
 MEBIBYTE = 2**20
 
@@ -91,7 +92,7 @@ def backup(context: Context) -> Plan:
         context.stamp,
         steps=steps,
         basis={"database": parameters.database.name, "server": _server(context)},
-        notes=(f"it will be {path}, with its checksum and its manifest beside it", *_estimates(found, compression, parallel)),
+        notes=(f"it will be {path}, with its checksum and its manifest beside it", *_estimates(found, compression, parallel), OFF_SERVER),
     )  # fmt: skip
 
 
