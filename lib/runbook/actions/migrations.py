@@ -16,8 +16,9 @@ from runbook.facts.compose import compose_argv
 from runbook.facts.deploy import ALEMBIC
 
 if TYPE_CHECKING:
-    from runbook.facts.deploy import Found, Migration, Revisions
+    from runbook.facts.deploy import Found
     from runbook.facts.dumps import Dump
+    from runbook.facts.revisions import Migration, Revisions
 
 BEGINNING = "base"  # alembic's own word for the database without a revision
 DEPLOY, ROLLBACK, DIAGNOSE = "03-deploy/backend", "03-deploy/backend-rollback", "06-database/size"

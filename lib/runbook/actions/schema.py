@@ -9,7 +9,7 @@ from runbook.facts import Missing
 
 if TYPE_CHECKING:
     from runbook.actions.plan import Context
-    from runbook.facts.deploy import Revisions
+    from runbook.facts.revisions import Revisions
 
 MIGRATE, MIGRATE_BACK = "03-deploy/migrate", "03-deploy/migrate-rollback"
 

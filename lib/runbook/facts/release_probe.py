@@ -197,7 +197,7 @@ def probe(asked: "Any") -> "dict[str, Any]":
     version = asked["version"]
     if asked["earlier"]:
         told["earlier"] = earlier(told["history"], asked["part"], digests, version)
-        version = "@".join(told["earlier"][0]) if told["earlier"] else ""
+        version = f"{told['earlier'][0][0] or 'unknown'}@{told['earlier'][0][1]}" if told["earlier"] else ""
     told["version"] = version
     with ThreadPoolExecutor(8) as threads:
         plain = threads.submit(images, asked, "")

@@ -12,7 +12,8 @@ from runbook.tables.table import Table, size
 
 if TYPE_CHECKING:
     from runbook.facts import Facts
-    from runbook.facts.deploy import Found, Revisions
+    from runbook.facts.deploy import Found
+    from runbook.facts.revisions import Revisions
     from runbook.verdict import Verdicts
 
 SHORT_DIGEST = 19  # "sha256:" and twelve digits, as Docker shortens them

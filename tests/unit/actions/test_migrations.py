@@ -16,9 +16,9 @@ from runbook.actions.plan import Context
 from runbook.errors import ParametersError, PreflightError
 from runbook.facts import Facts, Missing, gather
 from runbook.facts import deploy as facts
-from runbook.facts.deploy import Lost, Migration, Revisions, by_revision
 from runbook.facts.dumps import Content, Dump, Manifest, OneDatabase, Room
 from runbook.facts.release_probe import drops
+from runbook.facts.revisions import Lost, Migration, Revisions, by_revision
 from runbook.verdict import Verdicts
 
 if TYPE_CHECKING:
