@@ -23,11 +23,14 @@ set -euo pipefail
 folder=$1
 install -d -m 700 "$folder"
 printf '%s' "$2" > "$folder/settings.json"
-printf '%s' "$3" > "$folder/rotation.py"
+printf '%s' "$3" > "$folder/rotation.py.part"
 sync -f "$folder"
+mv -T "$folder/rotation.py.part" "$folder/rotation.py"
 python3 "$folder/rotation.py" note-begun
 """
-LIMIT_SECONDS = 180.0
+# a program that was never laid down has changed nothing
+UNDONE = 'if [ -e "$1" ]; then exec python3 "$1" undone; fi'
+LIMIT_SECONDS, DOCKER_SECONDS = 300.0, 150.0
 
 
 class Program:
@@ -55,9 +58,13 @@ def begin(context: Context, secret: str, found: Rotation, program: Program) -> t
         facts.PROGRAM,
         why="lay down the program that changes the secret, and note that it begins",
     )
+    back = stack.script(
+        UNDONE,
+        f"{program.folder}/rotation.py",
+        why="remove both values from the folder, and note that it was taken back",
+    )
     return (
-        Step("begin", lay, affects=program.folder, done=program.probe("is-begun"),
-             undo=(Step("note-undone", program("undone", why="remove both values from the folder, and note that it was taken back")),)),
+        Step("begin", lay, affects=program.folder, done=program.probe("is-begun"), undo=(Step("note-undone", back),)),
         Step("make-secret", program("make", why="make the new value on the server, and keep the old one there"), affects=program.folder,
              no_undo="removed when the rotation is taken back or confirmed", done=program.probe("made")),
     )  # fmt: skip
@@ -76,6 +83,12 @@ def end(parameters: Parameters, secret: str, program: Program) -> tuple[Step, ..
     note = Step("note", program("note-rotated", why="note on the server when it was rotated"), affects=facts.LOG,
                 no_undo="taken back by the first step's undo", done=program.probe("noted-rotated"))  # fmt: skip
     return (*proofs, *stack.served(parameters), note)
+
+
+def _docker(name: str) -> Step:
+    """Return the wait until Docker answers: what is taken back after a reboot may come before it."""
+    command = Command(("docker", "version", "--format", "{{.Server.Version}}"), why="wait until Docker answers")
+    return Step(name, command, within_seconds=DOCKER_SECONDS)
 
 
 def _proof(program: Program, which: str) -> Step:
@@ -126,7 +139,7 @@ def _write_env(context: Context, secret: str, program: Program, *after: Step, be
         "write-env",
         program("write-env", why=why),
         affects=env_file,
-        undo=(*before, back, *after),
+        undo=(*before, back, *((_docker("wait-docker"), *after) if after else ())),
         done=program.probe("env-new"),
     )
 
@@ -187,6 +200,7 @@ def _sealed(context: Context, program: Program) -> tuple[Step, ...]:
     seconds = parameters.rotation.reencrypt_timeout_seconds
     services = stack.ordered(parameters, facts.places(parameters, SEALED).services, backwards=True)
     stop_again = Step("stop-again", stack.compose(parameters, "stop", *services, why=f"stop {', '.join(services)}"))
+    quiet = (_docker("wait-docker-stop"), stop_again)
     back = _made_anew(context, SEALED, program, "old", name="recreate-back", downtime=AGAIN_SECONDS, last=False)
     stop = Step(
         "stop",
@@ -198,7 +212,7 @@ def _sealed(context: Context, program: Program) -> tuple[Step, ...]:
         ),
         affects=", ".join(services),
         downtime_seconds=STOPPED_SECONDS,
-        undo=(*back, *stack.served(parameters, prefix="prove-back")),
+        undo=(_docker("wait-docker"), *back, *stack.served(parameters, prefix="prove-back")),
         done=program.probe("quiet"),
     )
     reencrypt = Step(
@@ -206,7 +220,7 @@ def _sealed(context: Context, program: Program) -> tuple[Step, ...]:
         program("reencrypt-new", why="bring every sealed row under the new key, in batches; rows that are already are left alone", seconds=seconds),
         affects=f"sealed columns in {parameters.database.name}",
         downtime_seconds=SEALED_SECONDS,
-        undo=(stop_again, Step("reencrypt-back", program("reencrypt-old", why="bring every sealed row back under the old key", seconds=seconds)),
+        undo=(*quiet, stack.healthy(parameters, [parameters.database.service], name="wait-database"), Step("reencrypt-back", program("reencrypt-old", why="bring every sealed row back under the old key", seconds=seconds)),
               rows(parameters, program, "old", "prove-old-rows")),
         done=program.probe("rows-new"),
         output=True,
@@ -214,7 +228,7 @@ def _sealed(context: Context, program: Program) -> tuple[Step, ...]:
     return (
         stop,
         reencrypt,
-        _write_env(context, SEALED, program, before=(stop_again,)),
+        _write_env(context, SEALED, program, before=quiet),
         *_made_anew(context, SEALED, program, "new", name="recreate", downtime=AGAIN_SECONDS, last=True),
     )
 

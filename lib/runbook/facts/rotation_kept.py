@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Settings = dict[str, Any]
 
-ANSWER_SECONDS, COMMAND_SECONDS = 60, 3600
+ANSWER_SECONDS, PATIENCE_SECONDS, COMMAND_SECONDS = 60, 120, 3600
 
 
 def write(path: Path, text: str, like: os.stat_result | None = None) -> None:

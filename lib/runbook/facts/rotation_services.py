@@ -9,7 +9,7 @@ import secrets
 import time
 from pathlib import Path
 
-from runbook.facts.rotation_kept import ANSWER_SECONDS, Kept, ask, last_line
+from runbook.facts.rotation_kept import ANSWER_SECONDS, PATIENCE_SECONDS, Kept, ask, last_line
 from runbook.facts.rotation_lines import Wrong, holds, problems_of, user_in, value_of, verifier
 
 TYPE_CHECKING = False
@@ -62,7 +62,7 @@ class Rotation(Kept):
             return "nothing was changed"
         kept = (self.old() or {}).get("verifier", "")
         told = kept if which == "old" else verifier(self.value("new"), secrets.token_bytes(16))
-        deadline = time.monotonic() + ANSWER_SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             done = self.psql(QUIET_SQL + "\\set verifier '" + told + "'\nalter role :\"role\" password :'verifier';\n")
             if done.returncode == 0:
@@ -117,7 +117,7 @@ class Rotation(Kept):
         if which == "old" and self.nothing_kept():
             return "nothing was changed"
         other = "new" if which == "old" else "old"
-        deadline = time.monotonic() + ANSWER_SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
                 if self.accepts(which):

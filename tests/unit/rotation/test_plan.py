@@ -92,7 +92,7 @@ def test_taking_back_puts_the_file_back_before_containers_are_made_from_it(param
 
 def test_rows_go_back_under_the_old_key_only_while_nobody_writes(parameters: Parameters):
     taken = [step.name for step in undo_steps(plan(parameters, "encryption-key").steps)]
-    assert taken[:2] == ["undo-stop-again", "undo-restore-env"]
+    assert taken[:3] == ["undo-wait-docker-stop", "undo-stop-again", "undo-restore-env"]
     assert taken.index("undo-reencrypt-back") < taken.index("undo-prove-old-rows") < taken.index("undo-recreate-back")
 
 
