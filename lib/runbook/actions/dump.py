@@ -96,7 +96,7 @@ def backup(context: Context) -> Plan:
     )  # fmt: skip
 
 
-def checked(compression: str, parallel: int) -> None:
+def checked(compression: str, parallel: int, *, name: str = "parallel") -> None:
     """Raise ParametersError for a method of compression or a number of processes that pg_dump does not take."""
     problems = []
     if not METHOD.fullmatch(compression):
@@ -104,9 +104,9 @@ def checked(compression: str, parallel: int) -> None:
             f"compression: {compression[:40]!r} is none of: none, gzip:1 to gzip:9, lz4:1 to lz4:12, zstd:1 to zstd:22"
         )
     if not 1 <= parallel <= MOST_PROCESSES:
-        problems.append(f"parallel: {parallel} is not between 1 and {MOST_PROCESSES} processes")
+        problems.append(f"{name}: {parallel} is not between 1 and {MOST_PROCESSES} processes")
     if problems:
-        raise ParametersError("parameters of the backup", problems, remedy="mend them and run again")
+        raise ParametersError("parameters", problems, remedy="mend them and run again")
 
 
 def refuse_without_room(context: Context) -> tuple[Dump, ...]:

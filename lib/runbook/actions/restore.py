@@ -21,8 +21,8 @@ from runbook.facts.compose import compose_argv
 
 if TYPE_CHECKING:
     from runbook.facts.chosen import Chosen, Looked
-    from runbook.facts.deploy import Revisions
     from runbook.facts.dumps import Dump, Manifest, OneDatabase, Room
+    from runbook.facts.revisions import Revisions
     from runbook.parameters import Parameters
 
 REVISION = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -76,6 +76,8 @@ class Goal:
 def restore(context: Context) -> Plan:
     """Given `backup`, `jobs` and `safety_backup`, return the plan. Raises ParametersError, PreflightError."""
     parameters = context.parameters
+    jobs = int(context.values.get("jobs", 1))
+    dump.checked("none", jobs, name="jobs")
     known: dict[str, OneDatabase] | Missing = context.facts.get("databases")
     if isinstance(known, Missing):
         raise PreflightError(f"the database server does not answer: {known.reason}", remedy="mend it first: 02-services/status")  # fmt: skip
@@ -87,7 +89,7 @@ def restore(context: Context) -> Plan:
         _refuse_without_room(context, goal, safe=safe)
     steps = (
         *(dump.backup_steps(context, name="safety-backup") if safe else ()),
-        *restore_steps(parameters, names, goal, jobs=int(context.values.get("jobs", 1))),
+        *restore_steps(parameters, names, goal, jobs=jobs),
         *_swap_steps(parameters, names, goal),
         *((_compare(context, names),) if safe else ()),
     )

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from runbook.commands import Command
 from runbook.errors import ParametersError, ParseError
 from runbook.facts import Fact
-from runbook.facts.deploy import Revisions
 from runbook.facts.dumps import folder, of_database
+from runbook.facts.revisions import Revisions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

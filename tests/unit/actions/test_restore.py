@@ -16,7 +16,7 @@ from runbook.errors import ParametersError, PreflightError
 from runbook.facts import Facts, dumps, gather
 from runbook.facts.chosen import Chosen, Looked, chosen
 from runbook.facts.database import database
-from runbook.facts.deploy import Revisions
+from runbook.facts.revisions import Revisions
 from runbook.verdict import State, Verdicts
 
 if TYPE_CHECKING:
@@ -187,6 +187,12 @@ def test_without_a_database_there_is_nothing_to_save_first(parameters: Parameter
 def test_a_backup_is_a_name_in_the_folder(name: str):
     with pytest.raises(ParametersError, match="is not the name of a file"):
         chosen({"backup": name})
+
+
+@pytest.mark.parametrize("jobs", [0, 17, -1])
+def test_a_number_of_processes_that_cannot_be_is_refused(parameters: Parameters, jobs: int):
+    with pytest.raises(ParametersError, match=r"jobs: .* is not between 1 and 16"):
+        plan(parameters, seen(parameters), jobs=jobs)
 
 
 def test_kept_databases_are_a_finding(parameters: Parameters):
