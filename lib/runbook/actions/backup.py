@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from runbook.actions import dump, repository, stack
@@ -37,10 +38,10 @@ def full(context: Context) -> Plan:
     for item in classes:
         if item.kind == "database":
             path = dump.path_of(parameters, context.stamp)
-            steps += dump.backup_steps(context, name="dump-database", keep=False)
-            steps.append(
-                repository.snapshot(context, found.group, item.name, path, f"{path}.sha256", f"{path}.manifest.json")
-            )
+            steps += [_without_path(step) for step in dump.backup_steps(context, name="dump-database", keep=False)]
+            files = (path, f"{path}.sha256", f"{path}.manifest.json")
+            what = "the dump with its checksum and its manifest"
+            steps.append(repository.snapshot(context, found.group, item.name, *files, what=what))
             pairs += [item.name, path]
         elif item.kind == "uploads":
             steps += _uploads(context, found.group, item)
@@ -135,6 +136,12 @@ def _notes(
     if away is not None and not isinstance(away, Missing) and away.unreadable:
         notes.append(f"unreadable at the place off the server: {', '.join(away.unreadable)}")
     return tuple(notes)
+
+
+def _without_path(step: Step) -> Step:
+    """Say in fewer words how the dump is taken back: its name has the run's time in it, and a table would break it."""
+    undo = tuple(replace(taken, command=replace(taken.command, why="remove the dump again")) for taken in step.undo)
+    return replace(step, undo=undo)
 
 
 def _uploads(context: Context, group: str, item: BackupClass) -> tuple[Step, ...]:

@@ -85,11 +85,11 @@ def forget(context: Context, group: str, kind: str, *files: str) -> Step:
     )
 
 
-def snapshot(context: Context, group: str, kind: str, *paths: str) -> Step:
-    """Return the step that puts files and folders into the repository."""
+def snapshot(context: Context, group: str, kind: str, *paths: str, what: str = "") -> Step:
+    """Return the step that puts files and folders (`what`, in words) into the repository."""
     return Step(
         f"copy-{kind}",
-        command(context, group, "snapshot", kind, *paths, why=f"put {', '.join(paths)} into the repository"),
+        command(context, group, "snapshot", kind, *paths, why=f"put {what or ', '.join(paths)} into the repository"),
         affects=context.parameters.backup.repository,
         undo=(forget(context, group, kind),),
         done=marked(context, f"snapshot-{kind}.json"),
@@ -118,7 +118,7 @@ def check(context: Context, group: str, *pairs: str) -> Step:
         "check-repository",
         command(
             context, group, "repository_check", subset, *pairs, seconds=CHECK_SECONDS,
-            why=f"check the repository, read {subset} of it, and compare {', '.join(pairs[1::2])} with what is read back",
+            why=f"check the repository, read {subset} of it, and compare every file of {', '.join(dict.fromkeys(pairs[::2])) or 'no class'} with what is read back",
         ),
         no_undo="it only reads",
         done=marked(context, "checked.json"),
@@ -135,7 +135,7 @@ def manifest(context: Context, group: str, dump: str) -> Step:
         "manifest",
         command(
             context, group, "manifest", server_python("server_manifest"), folder, dump, *containers,
-            why=f"write the manifest {files[0]} (versions, images, rows, objects) and put it into the repository",
+            why="write the manifest of this run (versions, images, rows, objects) and put it into the repository",
         ),
         affects=files[0],
         undo=(forget(context, group, MANIFEST, *files),),

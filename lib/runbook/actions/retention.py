@@ -195,4 +195,8 @@ def _stays(group: str, rows: tuple[Choice, ...]) -> str:
 
 
 def _nothing(choices: Mapping[str, tuple[Choice, ...]]) -> str:
-    return "nothing is too old that may go (" + "; ".join(_stays(group, rows) for group, rows in choices.items()) + ")"
+    return (
+        "nothing is too old that may go ("
+        + "; ".join(_stays(group, rows) for group, rows in choices.items() if rows)
+        + ")"
+    )

@@ -29,7 +29,15 @@ def restore(context: Context) -> Plan:
     if not wanted or len(wanted.encode()) > LONGEST_KEY or "\0" in wanted:
         raise ParametersError("upload", ['name the key of one object, or "all"'], remedy="keys stand in the manifest beside the backups (….objects.jsonl)")  # fmt: skip
     item = _uploads(parameters)
-    copy, listing = _copy(found.catalogue, item, str(context.values.get("backup", "")).strip())
+    chosen = _copy(found.catalogue, item, str(context.values.get("backup", "")).strip())
+    if chosen is None:
+        return Plan(
+            "Put uploads back",
+            parameters.target,
+            context.stamp,
+            nothing="the repository holds no verified copy of uploads; make one: 07-backup/full-backup",
+        )
+    copy, listing = chosen
     basis = {"upload": wanted, "copy": copy.id, "listing": listing.id, "volume": item.sources[0]}
     pinned = {"backup": copy.run}
     made = f"{copy.time:%Y-%m-%d %H:%M} UTC"
@@ -53,19 +61,17 @@ def _uploads(parameters: Parameters) -> BackupClass:
     return item
 
 
-def _copy(catalogue: Catalogue | None, item: BackupClass, run: str) -> tuple[Snapshot, Snapshot]:
-    """Return the copy to use, and the manifest of its run, which lists the objects."""
-    copies = [
-        one for one in (catalogue.copies(item.name) if catalogue else ()) if catalogue and catalogue.verified(one)
-    ]
+def _copy(catalogue: Catalogue | None, item: BackupClass, run: str) -> tuple[Snapshot, Snapshot] | None:
+    """Return the copy to use and the manifest of its run, which lists the objects; None where there is no copy at all."""
     if run and not RUN.fullmatch(run):
-        raise ParametersError(
-            "run", [f"{run[:60]!r} is not the time of a run"], remedy="write it as in the table: 20261124T110500Z"
-        )
+        raise ParametersError("backup", [f"{run[:60]!r} is not the time of a run"], remedy="write it as in the table: 20261124T110500Z")  # fmt: skip
+    copies = [one for one in catalogue.copies(item.name) if catalogue.verified(one)] if catalogue is not None else []
     copy = next((one for one in copies if run in {"", one.run}), None)
-    if copy is None or catalogue is None:
+    if copy is None and run:
         known = ", ".join(one.run for one in copies[:8]) or "none"
-        raise PreflightError(f"there is no verified copy of {item.name}{f' of the run {run}' if run else ''}; there are: {known}", remedy="make one: 07-backup/full-backup")  # fmt: skip
+        raise PreflightError(f"the run {run} has no verified copy of {item.name}; there are: {known}", remedy="name one of these, or none for the newest")  # fmt: skip
+    if copy is None or catalogue is None:
+        return None
     return copy, next(one for one in catalogue.copies(MANIFEST) if one.run == copy.run)
 
 
