@@ -226,7 +226,7 @@ def _current(context: Context, found: Found, goal: str) -> Step:
     words = in_image(context.parameters, context.parameters.deploy.backend.services[0], name, _chosen(context, found))
     command = Command(
         ("bash", "-c", scripts.CURRENT, "current", goal, name, *words),
-        timeout=60,
+        timeout=120,
         why=f"alembic current says {goal or 'nothing'}",
     )
     return Step("prove-current", command)

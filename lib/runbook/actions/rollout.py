@@ -110,7 +110,7 @@ class Rollout:
         command = Command(
             ("bash", "-c", scripts.SCHEMA, "schema", self.accepted, allowed, found.tag, self.parameters.stack.container(settings.service),
              settings.user, settings.name, name, *words),
-            timeout=60, why="the new version and the database's schema fit",
+            timeout=120, why="the new version and the database's schema fit",
         )  # fmt: skip
         return Step("prove-schema", command)
 
@@ -239,7 +239,7 @@ class Rollout:
         command = Command(
             ("bash", "-c", scripts.NEW_PAGE, "new-page", *words),
             sudo=True,
-            timeout=60,
+            timeout=120,
             why="a new page is served, and all its assets",
         )
         return Step("prove-page", command, output=True)
