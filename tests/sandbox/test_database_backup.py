@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import dumps
 import pytest
 import snapshot
-from changes import Desk
+from changes import Desk, Warm
 from users import Users
 
 if TYPE_CHECKING:
@@ -20,11 +20,17 @@ pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(300)]
 BACKUP = "06-database/backup"
 
 
+@pytest.fixture(scope="module")
+def warm() -> Warm:
+    """Forked runs: the same code without the start of a runner and a kernel each."""
+    return Warm()
+
+
 @pytest.fixture
-def desk(tmp_path: Path, host: Host) -> Iterator[Desk]:
+def desk(tmp_path: Path, host: Host, warm: Warm) -> Iterator[Desk]:
     """A desk; the dumps that a test adds are removed afterwards."""
     before = dumps.files(host)
-    yield Desk(tmp_path, f"sandbox@{host.name}")
+    yield Desk(tmp_path, f"sandbox@{host.name}", warm=warm)
     for name in dumps.files(host) - before:
         host.sh(f"rm -f {dumps.FOLDER}/{name}")
 

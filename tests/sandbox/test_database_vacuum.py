@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import dumps
 import pytest
 import snapshot
-from changes import Desk
+from changes import Desk, Warm
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,6 +18,12 @@ pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(300)]
 MAINTAIN = "06-database/maintain"
 
 
+@pytest.fixture(scope="module")
+def warm() -> Warm:
+    """Forked runs: the same code without the start of a runner and a kernel each."""
+    return Warm()
+
+
 def dead(host: Host, table: str) -> tuple[int, str]:
     """Return the dead rows of a table, and when it was vacuumed last."""
     told = dumps.sql(host, f"select pg_stat_force_next_flush(); select n_dead_tup || ' ' || coalesce(last_vacuum::text, '') from pg_stat_user_tables where relname = '{table}'")  # noqa: S608 (a table's own name)  # fmt: skip
@@ -25,8 +31,8 @@ def dead(host: Host, table: str) -> tuple[int, str]:
     return int(rows), at
 
 
-def test_dead_rows_go_and_nothing_else_changes(host: Host, tmp_path: Path):
-    desk = Desk(tmp_path, f"sandbox@{host.name}")
+def test_dead_rows_go_and_nothing_else_changes(host: Host, tmp_path: Path, warm: Warm):
+    desk = Desk(tmp_path, f"sandbox@{host.name}", warm=warm)
     dumps.sql(host, "alter table appointments set (autovacuum_enabled = off); update appointments set status = status where id % 4 = 0")  # fmt: skip
     try:
         before = snapshot.take(host)
