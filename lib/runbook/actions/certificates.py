@@ -37,13 +37,14 @@ def renew(context: Context) -> Plan:
         "live number": lineage.live,
     }
     begun = lineage.newest is not None and lineage.newest.written >= _moment(context.stamp)
-    renewed = _newer_on_disk(found) and lineage.live is not None
+    forced = bool(context.values.get("force", False))
+    renewed = _newer_on_disk(found) and lineage.live is not None and not forced
     why_not = "" if begun else _proxy(context) or ("" if renewed else _why_not(context, item, found, lineage))
     if why_not:
         if context.values.get("apply", False):
             raise PreflightError(f"{item.name} is not renewed: {why_not}", remedy=_remedy(why_not))
         return Plan(title, parameters.target, context.stamp, basis=basis, nothing=why_not)
-    if renewed and not begun and not context.values.get("force", False):
+    if renewed and not begun:
         return Plan(
             f"Serve the certificate {item.name} ({places.name}) that was renewed already",
             parameters.target,

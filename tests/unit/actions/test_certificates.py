@@ -121,11 +121,14 @@ def test_a_resumed_renewal_goes_on_whatever_the_rehearsal_and_the_count_say_now(
     assert names(plan) == RENEWAL
 
 
-@pytest.mark.parametrize(("days", "expected"), [(-60, ["test-nginx", "reload-nginx", "prove-served"]), (1, [])])
+@pytest.mark.parametrize(
+    ("days", "force", "expected"),
+    [(-60, False, ["test-nginx", "reload-nginx", "prove-served"]), (1, False, []), (-60, True, RENEWAL)],
+)
 def test_only_a_later_certificate_on_disk_than_the_served_one_is_merely_reloaded(
-    parameters: Parameters, days: int, expected: list[str]
+    parameters: Parameters, days: int, force: bool, expected: list[str]
 ):
-    given = context(parameters)
+    given = context(parameters, force=force)
     public, *others = given.facts["certificates"]
     begins = public.disk.not_before + dt.timedelta(days=days)
     served = dataclasses.replace(public.served, sha256="of another one", not_before=begins)
