@@ -118,8 +118,9 @@ class Rollout:
         """Return the step that starts the new version beside the old one, asks it, and removes it again."""
         name = f"runbook-try-{self.stamp.lower()}"
         service = self.settings.try_out or ""
+        # no tabs: a shell would complete a file's name where the text is pasted
         probes = "\n".join(
-            "\t".join((probe.method, " ".join(map(str, probe.expect)), probe.path, probe.body))
+            " ".join((probe.method, ",".join(map(str, probe.expect)), probe.path, probe.body)).strip()
             for probe in self.settings.probes
         )
         start = compose_argv(self.parameters, "run", "--detach", "--no-deps", "--name", name, service)

@@ -44,7 +44,7 @@ echo "the database is at revision ${at:-none}, which $version (made for ${heads/
 exit 4
 """
 
-# container, seconds, port, host name, probes (a line each: method, statuses, path, body, separated by tabs), then the words that start it
+# container, seconds, port, host name, probes (a line each: method, statuses with commas, path, body), then the words that start it
 TRY_OUT = r"""
 set -euo pipefail
 name=$1 seconds=$2 port=$3 host=$4 probes=$5; shift 5
@@ -60,7 +60,8 @@ ask() {
   case " $2 " in *" $code "*) return 0 ;; *) return 1 ;; esac
 }
 deadline=$((SECONDS + seconds))
-while IFS=$'\t' read -r method expect path body; do
+while read -r method expect path body; do
+  expect=${expect//,/ }
   tries=0
   while :; do
     IFS=' ' read -r running ended address <<< "$(docker inspect --format '{{.State.Running}} {{.State.ExitCode}} {{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}' "$name")"

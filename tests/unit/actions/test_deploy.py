@@ -14,6 +14,7 @@ from captured import Captured
 from runbook import parameters as params
 from runbook.actions import deploy
 from runbook.actions.apply import worse_than
+from runbook.actions.instructions import shell_text
 from runbook.actions.plan import Context, Plan
 from runbook.checks import deploy as check
 from runbook.commands import Command, Result
@@ -134,6 +135,8 @@ def test_the_image_is_pulled_and_tried_out_before_anything_that_runs_is_touched(
         f"runbook-try-{STAMP.lower()}",
         "api",
     )
+    assert "POST 401 /api/v1/auth/login {" in tried[5]
+    assert "\t" not in shell_text(plan), "a shell would complete a file's name where it is pasted"
     assert plan.automatic_undo
     assert plan.pinned == {"version": f"1.1.0@{NEW}"}
 
