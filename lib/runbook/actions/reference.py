@@ -15,7 +15,7 @@ from runbook.actions.plan import Plan, Step
 from runbook.errors import PreflightError, RecordError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from runbook.journal import Event
@@ -35,6 +35,7 @@ class Earlier:
     ended: frozenset[str]
     state: str
     resumes: Earlier | None = None
+    taken_back_by: str = ""
 
     @property
     def stamp(self) -> str:
@@ -77,7 +78,10 @@ def find(outputs: Path) -> Reference | None:
     if asked is None:
         return None
     mode, run_id = asked
-    return Reference("resume" if mode == "resume" else "undo", read(outputs, run_id))
+    earlier = read(outputs, run_id)
+    if mode == "resume":
+        return Reference("resume", earlier)
+    return Reference("undo", replace(earlier, taken_back_by=_undone_by(outputs, earlier)))
 
 
 def read(outputs: Path, run_id: str) -> Earlier:
@@ -98,24 +102,36 @@ def read(outputs: Path, run_id: str) -> Earlier:
 
 
 def later_changes(outputs: Path, earlier: Earlier) -> list[str]:
-    """Return the runs on the same target that began a change after this one did, oldest first; its own undos are left out.
+    """Return the runs on the same target that began a change after this one did, oldest first; its own undos are left out."""
+    return [
+        run_id
+        for run_id, header, events in _later(outputs, earlier)
+        if header.get("undoes") != earlier.run_id
+        and any(event.kind == "step.start" and event.data.get("changes") for event in events)
+    ]
 
-    The names of journals begin with their time and the target, so only the later ones of this target are read.
+
+def _undone_by(outputs: Path, earlier: Earlier) -> str:
+    """Return the run that took this one back, to its end; "" where none did."""
+    for run_id, header, events in _later(outputs, earlier):
+        done = any(event.kind == "applied" and event.data.get("state") == "applied" for event in events)
+        if header.get("undoes") == earlier.run_id and done:
+            return run_id
+    return ""
+
+
+def _later(outputs: Path, earlier: Earlier) -> Iterator[tuple[str, dict[str, Any], tuple[Event, ...]]]:
+    """Yield id, header and events of the later runs on the same target, oldest first.
+
+    The names of journals begin with their time and the target, so only those are read.
     """
     target = earlier.run_id.split("--")[1] if "--" in earlier.run_id else ""
-    found: list[str] = []
     folders = (outputs / ".journal", journal.fallback_folder())
-    for path in sorted(
-        {path.stem: path for folder in folders for path in folder.glob(f"*--{target}--*.jsonl")}.values()
-    ):
-        if path.stem <= earlier.run_id:
-            continue
-        events = journal.read(path).events
-        changed = any(event.kind == "step.start" and event.data.get("changes") for event in events)
+    paths = {path.stem: path for folder in folders for path in folder.glob(f"*--{target}--*.jsonl")}
+    for run_id in sorted(name for name in paths if name > earlier.run_id):
+        events = journal.read(paths[run_id]).events
         header = {key: value for event in events if event.kind == "run.start" for key, value in event.data.items()}
-        if changed and header.get("undoes") != earlier.run_id:
-            found.append(path.stem)
-    return found
+        yield run_id, header, events
 
 
 def of_events(run_id: str, events: Sequence[Event], load: Any = None) -> Earlier:
@@ -154,6 +170,8 @@ def undo_plan(earlier: Earlier, target: str, stamp: str) -> Plan:
         )
     title = f"Take back {earlier.header.get('notebook')} of {earlier.stamp}"
     basis = {"undoes": earlier.run_id}
+    if earlier.taken_back_by:
+        return Plan(title, target, stamp, basis=basis, nothing=f"{earlier.taken_back_by} took that run back already")
     if earlier.state == "rolled back":
         return Plan(title, target, stamp, basis=basis, nothing="that run took its own steps back")
     steps: list[Step] = []
