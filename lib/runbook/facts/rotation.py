@@ -201,13 +201,10 @@ def proof(values: Mapping[str, Any]) -> Fact[Proof]:
     wanted = chosen(values) == SEALED
 
     def commands(parameters: Parameters) -> dict[str, Command]:
-        if not wanted:
-            return {}
+        names = _classes(parameters) if wanted else []
         read = backup.read_through_commands(parameters)
-        return {
-            "list": backup.copies_commands(parameters)["list"],
-            **{name: read[name] for name in _classes(parameters)},
-        }
+        listed = backup.copies_commands(parameters)["list"] if names else None
+        return {"list": listed, **{name: read[name] for name in names}} if listed is not None else {}
 
     return Fact("proof", commands, parse_proof, optional=frozenset({"list"}))
 
