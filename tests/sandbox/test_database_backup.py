@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from conftest import Host
 
-pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(600)]
 BACKUP = "06-database/backup"
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from conftest import Host
 
-pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(900)]
 RESTORE, BACKUP, MAINTAIN = "06-database/restore", "06-database/backup", "06-database/maintain"
 KEPT = ("file /opt/pazpaz/backups", "database database pazpaz_undone")
 LATE = "later than the backup"

@@ -278,7 +278,7 @@ def _swap_steps(parameters: Parameters, names: Names, goal: Goal) -> tuple[Step,
         ),
         affects=f"{', '.join(writers)}, {names.current}",
         downtime_seconds=DOWN_SECONDS,
-        undo=(Step("switch-back", back), stack.healthy(parameters, writers, name="wait-back")),
+        undo=(Step("switch-back", back, downtime_seconds=DOWN_SECONDS), stack.healthy(parameters, writers, name="wait-back")),
         evidence=stack.evidence(parameters, (settings.service, *writers)),
     )  # fmt: skip
     at = goal.pending[-1] if goal.pending else goal.revision

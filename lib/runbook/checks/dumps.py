@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 RESTORE, MAINTAIN = "06-database/restore", "06-database/maintain"
 KEPT = re.compile(r"(.+)_(before|undone|new|scratch)_(\d{8}t\d{6}z)")
 WHAT = {
-    "before": "it is the database from before a restore",
-    "undone": "it was restored, written to, and taken back",
+    "before": "the database from before a restore",
+    "undone": "restored, written to, and taken back",
     "new": "a restore into it was not finished",
     "scratch": "a proof was not finished",
 }
@@ -47,14 +47,14 @@ def kept(facts: Facts, _parameters: Parameters) -> list[Verdict]:
     found = facts.get("databases")
     if isinstance(found, Missing):
         return [unknown("database.kept", "kept databases", found, next_notebook=MAINTAIN)]
-    rows = []
-    for database in found.values():
-        match = KEPT.fullmatch(database.name)
-        if match:
-            rows.append(
-                Verdict(
-                    State.WARNING, "database.kept", database.name, f"{WHAT[match[2]]}; it takes room until it is dropped on purpose",
-                    value=f"{database.bytes / MEBIBYTE:.0f} MiB", limit="none", evidence=f"pg_database: {database.name}, {database.bytes} bytes", next=MAINTAIN,
-                )
-            )  # fmt: skip
-    return rows or [Verdict(State.OK, "database.kept", "kept databases", "no database was left behind by a restore", value="0", limit="none")]  # fmt: skip
+    left = [(database, match) for database in found.values() if (match := KEPT.fullmatch(database.name))]
+    if not left:
+        return [Verdict(State.OK, "database.kept", "kept databases", "no database was left behind by a restore", value="0 MiB", limit="none")]  # fmt: skip
+    told = "; ".join(f"{database.name}: {WHAT[match[2]]}" for database, match in left)
+    return [
+        Verdict(
+            State.WARNING, "database.kept", "kept databases", f"{told}; it takes room until it is dropped on purpose",
+            value=f"{sum(database.bytes for database, _ in left) / MEBIBYTE:.0f} MiB", limit="none",
+            evidence="pg_database: " + "; ".join(f"{database.name} {database.bytes} bytes" for database, _ in left), next=MAINTAIN,
+        )
+    ]  # fmt: skip

@@ -197,5 +197,7 @@ def test_a_number_of_processes_that_cannot_be_is_refused(parameters: Parameters,
 
 def test_kept_databases_are_a_finding(parameters: Parameters):
     found = kept(seen(parameters, known="kept"), parameters)
-    assert [(row.state, row.subject) for row in found] == [(State.WARNING, "pazpaz_before_20261124t120000z")]
+    assert [(row.state, row.subject) for row in found] == [(State.WARNING, "kept databases")]
+    assert "pazpaz_before_20261124t120000z: the database from before a restore" in found[0].reason
+    assert found[0].value == "7 MiB"
     assert [row.state for row in kept(seen(parameters), parameters)] == [State.OK]
