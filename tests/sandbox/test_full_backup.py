@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,10 +15,9 @@ from repository import Elsewhere, restic, snapshots
 from runbook import parameters
 from runbook.connection import Connection
 from runbook.offhost import mirror, place
+from sandbox import bucket
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from conftest import Host
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(600)]
@@ -169,6 +169,29 @@ def test_a_mirror_that_was_cut_off_goes_on_and_damage_is_noticed(host: Host, don
     flip(damaged)
     assert "is damaged" in mirror.problems(at, away.place.name, seconds=60)
     flip(damaged)
+
+
+def test_an_s3_bucket_is_a_place_too(host: Host, done: Change):
+    assert done.applied["state"] == "applied"
+    offsite = bucket.up()
+    try:
+        settings = parameters.load(f"sandbox@{host.name}")
+        keys = {"key": f"file:{offsite.access_key_file}", "secret": f"file:{offsite.secret_key_file}"}
+        arguments = {
+            "repository": settings.backup.repository, "catalogue": "/opt/pazpaz/backups/catalogue.json", "place": f"s3://{offsite.name}/copies",
+            "options": {"endpoint_url": offsite.endpoint, "region_name": offsite.region, **keys}, "target": settings.target,
+        }  # fmt: skip
+        with Connection(settings) as connection:
+            first = mirror.mirror(connection, arguments, lambda _line: None)
+            again = mirror.mirror(connection, arguments, lambda _line: None)
+        assert "; 0 of them" not in first
+        assert "; 0 of them" in again
+        access, secret = (Path(file).read_text().strip() for file in (offsite.access_key_file, offsite.secret_key_file))
+        checked = host.sh(f"""export AWS_ACCESS_KEY_ID={access} AWS_SECRET_ACCESS_KEY={secret} RESTIC_PASSWORD_FILE=/etc/runbook/restic-password HOME=/root
+        restic --no-cache --no-lock -o s3.bucket-lookup=path -r s3:{offsite.endpoint_of_servers}/{offsite.name}/copies/{Elsewhere.of(host).place.name} check --read-data""")
+        assert "no errors were found" in checked
+    finally:
+        bucket.down()
 
 
 def flip(path: Path) -> None:

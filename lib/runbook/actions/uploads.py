@@ -93,7 +93,13 @@ def _all(context: Context, group: str, item: BackupClass, copy: Snapshot, listin
     back = Step(
         "swap-back",
         repository.command(
-            context, group, "uploads_swap", volume, store, "back", why="put the volume from before back"
+            context,
+            group,
+            "uploads_swap",
+            volume,
+            store,
+            "back",
+            why="put the folder from before back; the one that was put in stays as _data.undone",
         ),
     )
     return (

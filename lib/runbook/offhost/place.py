@@ -161,6 +161,7 @@ class UrlPlace:
                 remedy="install what it needs, for S3: pip install 'runbook[s3]'",
             ) from None
         self._root = str(root).rstrip("/")
+        self._flat = bool({"s3", "s3a", "gs", "gcs", "abfs", "az"} & {url.partition("://")[0]})  # these have no folders
         self.name = url
 
     def folders(self) -> list[str]:
@@ -193,7 +194,10 @@ class UrlPlace:
         """Write a file; it is committed only when its checksum is right."""
         digest = hashlib.sha256()
         with self._told():
+            if not self._flat:
+                self._files.makedirs(f"{self._root}/{name}".rpartition("/")[0], exist_ok=True)
             file = self._files.open(f"{self._root}/{name}", "wb", autocommit=False)
+            commits = not getattr(file, "autocommit", True)  # some kinds of place know no commit
             try:
                 for chunk in chunks:
                     digest.update(chunk)
@@ -201,10 +205,13 @@ class UrlPlace:
                 file.close()
                 if sha256 and digest.hexdigest() != sha256:
                     raise _damaged(name, digest.hexdigest(), sha256)  # noqa: TRY301 (the upload is discarded below)
-                file.commit()
+                if commits:
+                    file.commit()
             except BaseException:
                 with contextlib.suppress(Exception):  # the first error counts
                     file.discard()
+                if not commits:
+                    self.remove(name)
                 raise
 
     def remove(self, name: str) -> None:
