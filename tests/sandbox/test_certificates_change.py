@@ -295,8 +295,8 @@ def test_a_certbot_that_was_killed_half_way_is_run_again(
     if marks == ["archive"]:
         host.sh(f"cd /etc/letsencrypt/archive/pazpaz.test; cp -p privkey{number}.pem privkey{number + 1}.pem")
     else:
-        host.sh(f"""cd /etc/letsencrypt/archive/pazpaz.test
-            for kind in cert chain fullchain privkey; do cp -p $kind{number}.pem $kind{number + 1}.pem; done
+        host.sh(f"""set -e; cd /etc/letsencrypt/archive/pazpaz.test
+            for kind in cert chain fullchain privkey; do cp -p ${{kind}}{number}.pem ${{kind}}{number + 1}.pem; done
             ln -sf ../../archive/pazpaz.test/cert{number + 1}.pem {LIVE}/cert.pem""")
     done = desk.apply(RENEW, force=True, rehearse=False)
     went_well(done)

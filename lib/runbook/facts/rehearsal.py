@@ -43,7 +43,7 @@ asked
 true"""
 END = re.compile(r"^#### certbot ended with (\d+)\n", re.MULTILINE)
 PROBLEM = re.compile(r"^  Domain: *(\S+)\n  Type: *(\S+)\n  Detail: *(.*)$", re.MULTILINE)
-ERROR = re.compile(r"^Failed to renew certificate \S+ with error: (.*)$", re.MULTILINE)
+ERROR = re.compile(r"^(?:Failed to renew certificate \S+ with error|The error was): (.*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
