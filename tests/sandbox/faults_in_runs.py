@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 from sandbox import lifecycle
 from sandbox.docker import inspect
+from sandbox.errors import NotReadyError
 from sandbox.state import Sandbox
 
 if TYPE_CHECKING:
@@ -59,7 +61,9 @@ class Misfortune:
         else:
             os.kill(self._power, signal.SIGKILL)  # the server's first process: all others die with it, unasked
             subprocess.run(["docker", "wait", Sandbox.named(self.server).container], check=True, capture_output=True)
-            lifecycle.up(self.server)
+            # a server between two states is not ready before the run is gone on with
+            with contextlib.suppress(NotReadyError):
+                lifecycle.up(self.server)
 
     def __exit__(self, *_error: object) -> None:
         if self._shell is not None:
