@@ -62,7 +62,9 @@ def alembic(host: Host, *words: str) -> None:
 
 def served(host: Host) -> str:
     """The version that users are served by."""
-    told = host.sh("curl -sfk -m 5 --resolve pazpaz.test:443:127.0.0.1 https://pazpaz.test/api/v1/version")
+    told = host.sh(
+        "curl -sfk -m 20 --retry 3 --retry-all-errors --resolve pazpaz.test:443:127.0.0.1 https://pazpaz.test/api/v1/version"
+    )
     return str(json.loads(told)["version"])
 
 

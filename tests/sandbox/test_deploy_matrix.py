@@ -99,7 +99,9 @@ def test_a_frontend_is_served_with_new_assets_and_taken_back(host: Host, desk: D
 
 
 def front_page(host: Host) -> str:
-    return host.sh("curl -sfk -m 5 --resolve pazpaz.test:443:127.0.0.1 https://pazpaz.test/")
+    return host.sh(
+        "curl -sfk -m 20 --retry 3 --retry-all-errors --resolve pazpaz.test:443:127.0.0.1 https://pazpaz.test/"
+    )
 
 
 @pytest.fixture
