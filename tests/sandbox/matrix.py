@@ -233,10 +233,10 @@ def table(cases: list[Case]) -> str:
     for name in dict.fromkeys(case.procedure for case in cases):
         of = {(case.number, case.fault): case for case in cases if case.procedure == name}
         steps = dict(sorted({case.number: case.step for case in cases if case.procedure == name}.items()))
-        lines += ["", f"{name:<44}" + "".join(f"{fault:<32}" for fault in FAULTS)]
+        lines += ["", f"{name:<44}" + "".join(f"{fault:<36}" for fault in FAULTS)]
         for number, step in steps.items():
             cells = [_cell(of.get((number, fault))) for fault in FAULTS]
-            lines.append(f"  {number:>2} {step:<39}" + "".join(f"{cell:<32}" for cell in cells))
+            lines.append(f"  {number:>2} {step:<39}" + "".join(f"{cell:<36}" for cell in cells))
     good = sum(case.passed for case in cases)
     lines += ["", f"{len(cases)} cases, {good} with every promise kept, {len(cases) - good} not"]
     for case in cases:
