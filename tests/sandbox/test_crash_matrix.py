@@ -34,7 +34,7 @@ def bench(host: Host, tmp_path: Path) -> Iterator[Bench]:
     host.reset()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_a_sample_of_the_matrix(bench: Bench) -> None:
     cases = []
     for name, step, fault in SAMPLE:
