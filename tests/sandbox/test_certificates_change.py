@@ -111,7 +111,7 @@ def test_a_renewal_is_served_and_taken_back(host: Host, desk: Desk, settings: Pa
     assert new != old
     assert seen_by_users(settings) == new
     assert https(settings, "/", "--fail").returncode == 0  # with the authority's certificate: it is trusted
-    assert "no downtime" in done.applied["downtime"]
+    assert snapshot.take(host).topic("started") == before.topic("started")  # reloaded, not restarted
     assert live_number(host) == number + 1
     undone = desk.undo(done)
     went_well(undone)
