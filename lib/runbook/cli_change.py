@@ -157,10 +157,12 @@ def _refer(
 def _refuse_later(record: str, outputs: Path | None, *, past_later: bool) -> None:
     """Refuse to take back a change on which later ones may stand."""
     from runbook.actions import reference  # noqa: PLC0415 (--help does not need it)
+    from runbook.archive import finalise_orphans  # noqa: PLC0415 (as above)
     from runbook.cli_records import find  # noqa: PLC0415 (as above)
     from runbook.journal import outputs_folder  # noqa: PLC0415 (as above)
 
     folder = outputs or outputs_folder()
+    finalise_orphans(folder)  # a run that was killed gets its record now
     earlier = reference.read(folder, find(folder, record).stem)
     later = reference.later_changes(folder, earlier)
     if later and not past_later:
