@@ -1,4 +1,7 @@
-"""Restores: what cannot be restored from is refused before anything is stopped; what can is proven before it is swapped in."""
+"""Restores: what cannot be restored from is refused before anything is stopped; what can is proven before it is swapped in.
+
+CI takes the bad dumps, a good one under load and back, and the plan as text; the rest is marked `matrix`.
+"""
 
 from __future__ import annotations
 
@@ -130,6 +133,7 @@ def test_from_a_good_dump_under_load_with_open_sessions_and_back_again(host: Hos
     assert before.differences(snapshot.take(host), ignore=(*snapshot.UNDONE, *KEPT)) == []
 
 
+@pytest.mark.matrix
 def test_an_older_revision_is_migrated_in_the_new_database_and_a_killed_run_goes_on(host: Host, desk: Desk):
     host.sh("docker exec pazpaz-api alembic downgrade 0002")
     dumps.dumped(host, "pazpaz", "pazpaz-older.dump")
@@ -156,6 +160,7 @@ def test_an_older_revision_is_migrated_in_the_new_database_and_a_killed_run_goes
     assert dumps.databases(host) == {"pazpaz"}
 
 
+@pytest.mark.matrix
 def test_a_failure_after_the_swap_brings_the_old_database_back_by_itself(host: Host, desk: Desk):
     write_late(host)
     host.sh(
