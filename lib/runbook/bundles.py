@@ -108,11 +108,23 @@ BUNDLES: dict[str, Bundle] = {
     "02-services/status": FROM_OUTSIDE + CONTAINERS + FILES,
     "02-services/control": SERVED + FILES,
     "02-services/logs": LOGS,
-    "03-deploy/backend": SERVED + FILES + DATABASE + Bundle(("backup.copies", "deploy.backend()", "deploy.backend_logs"), ("deploy.errors",)),
-    "03-deploy/backend-rollback": SERVED + FILES + DATABASE + Bundle(("backup.copies", "deploy.backend_before()", "deploy.backend_logs"), ("deploy.errors",)),
+    "03-deploy/backend": SERVED
+    + FILES
+    + DATABASE
+    + Bundle(("backup.copies", "deploy.backend()", "deploy.backend_logs"), ("deploy.errors",)),
+    "03-deploy/backend-rollback": SERVED
+    + FILES
+    + DATABASE
+    + Bundle(("backup.copies", "deploy.backend_before()", "deploy.backend_logs"), ("deploy.errors",)),
     "03-deploy/frontend": SERVED + FILES + Bundle(("deploy.frontend()", "deploy.frontend_logs"), ("deploy.errors",)),
-    "03-deploy/migrate": SERVED + FILES + DATABASE + Bundle(("deploy.upgrade()", "dumps.dumps", "dumps.room", "dumps.databases"), ()),
-    "03-deploy/migrate-rollback": SERVED + FILES + DATABASE + Bundle(("deploy.downgrade()", "dumps.dumps", "dumps.room", "dumps.databases"), ()),
+    "03-deploy/migrate": SERVED
+    + FILES
+    + DATABASE
+    + Bundle(("deploy.upgrade()", "dumps.dumps", "dumps.room", "dumps.databases"), ()),
+    "03-deploy/migrate-rollback": SERVED
+    + FILES
+    + DATABASE
+    + Bundle(("deploy.downgrade()", "dumps.dumps", "dumps.room", "dumps.databases"), ()),
     "05-certificates/renew": RENEWAL + CERTIFICATES + PROXY + SERVED,
     "05-certificates/internal": CERTIFICATES + SERVED,
     "06-database/backup": DATABASE + SERVED + DUMPS,
@@ -121,8 +133,14 @@ BUNDLES: dict[str, Bundle] = {
     "07-backup/full-backup": COPIES + SERVED + Bundle(("repository.repository", "repository.off_site"), ()),
     "07-backup/restore-uploads": SERVED + Bundle(("repository.repository",), ()),
     "07-backup/retention": COPIES
-    + Bundle(("held.held", "repository.repository", "repository.off_site", "resources.filesystems"), ("resources.disks",)),
-    "07-backup/disaster-recovery": SERVED + HOST + DATABASE + CERTIFICATES + PATHS
+    + Bundle(
+        ("held.held", "repository.repository", "repository.off_site", "resources.filesystems"), ("resources.disks",)
+    ),
+    "07-backup/disaster-recovery": SERVED
+    + HOST
+    + DATABASE
+    + CERTIFICATES
+    + PATHS
     + Bundle(("recovery.new_host", "recovery.copy()", "recovery.recovered"), ("recovery.recovered", "recovery.copy")),
     "10-maintenance/rotate-secrets": SERVED
     + Bundle(
