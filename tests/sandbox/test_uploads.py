@@ -50,6 +50,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory, host: Host) -> Desk:
     return found
 
 
+@pytest.mark.matrix
 def test_one_object_comes_back_and_the_others_stay(host: Host, desk: Desk):
     before = objects(host)
     gone, changed = sorted(before)[:2]
