@@ -16,7 +16,8 @@ from runbook.commands import Command
 if TYPE_CHECKING:
     from pathlib import Path
 
-WORDS = st.lists(st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=12), max_size=4)
+# a carriage return is kept, too, but reading text here would turn it into a new line
+WORDS = st.lists(st.text(st.characters(exclude_characters="\0\r", codec="utf-8"), max_size=12), max_size=4)
 SHOW = "import json, sys; print(json.dumps(sys.argv[1:]))"
 
 

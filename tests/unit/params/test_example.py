@@ -59,7 +59,7 @@ def test_example_holds_no_address_and_no_secret():
     ]
     assert not addresses
     assert "BEGIN" not in text
-    for line in re.findall(r"(?m)^[\s#]*\w*password: *(\S+)", text):
+    for line in re.findall(r"(?m)^[\s#]*\w*password: *(?!\{ variables:)(\S+)", text):
         assert line.startswith(("env:", "file:", "keyring:", "prompt"))
 
 
