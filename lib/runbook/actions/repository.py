@@ -160,7 +160,7 @@ def carry(context: Context, *, read_back: bool = True) -> Step:
     }
     return Step(
         "carry-off-host",
-        Command(words, changes=True, why=f"copy every new file to {place}, checked on both ends"),
+        Command(words, changes=True, why="copy every new file to the place off the server, checked on both ends"),
         affects=place,
         no_undo="the copies off the server stay: they are encrypted, and retention removes what is too old",
         output=True,

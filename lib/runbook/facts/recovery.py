@@ -159,8 +159,8 @@ def choose(repositories: tuple[Away, ...], source: Parameters, run: str, place: 
     if not chosen:
         there = ", ".join(stamp for stamp, _, _ in candidates[:5]) or "none"
         raise RunbookError(
-            f"no whole backup{f' {run}' if run else ''} of {source.target} at {place}; there are: {there}",
-            remedy="name another run, or another lost target whose copies lie there",
+            f"no whole backup{f' {run}' if run else ''} of {source.target} lies off the server; there are: {there}",
+            remedy=f"name another run, or another lost target whose copies lie at {place}",
         )
     stamp, away, snapshots = chosen[0]
     return Copy(

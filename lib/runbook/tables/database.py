@@ -92,7 +92,7 @@ def table_sizes(fact: Database, facts: Facts, verdicts: Verdicts | None) -> Tabl
     found = _rows(fact, "tables")
     if isinstance(found, Table):
         return found
-    found.sort(key=lambda row: -(row["table_bytes"] + row["index_bytes"]))
+    found.sort(key=lambda row: (-(row["table_bytes"] + row["index_bytes"]), row["name"]))
     rows: list[tuple[Cell, ...]] = []
     for row in found:
         judged = findings_of(verdicts, row["name"], "database")
@@ -104,13 +104,22 @@ def table_sizes(fact: Database, facts: Facts, verdicts: Verdicts | None) -> Tabl
                 state_of(judged),
                 row["name"],
                 *sizes,
-                _rounded(row["estimated_rows"]),
+                row["estimated_rows"] / 1000,
                 percent,
                 _cleaned(row, facts.at),
                 reason_of(judged),
             )
         )
-    columns = ("state", "table", "table MiB", "indexes MiB", "rows (estimate)", "dead %", "cleaned before", "finding")
+    columns = (
+        "state",
+        "table",
+        "table MiB",
+        "indexes MiB",
+        "thousand rows (estimate)",
+        "dead %",
+        "cleaned before",
+        "finding",
+    )
     whole = sum(row["table_bytes"] + row["index_bytes"] for row in found)
     return Table.of(columns, rows, title=f"{count(len(rows), 'table')} of {size(whole)} in all")
 
@@ -161,15 +170,6 @@ def _plain(path: str) -> str:
     """
     words = [word for word in path.removeprefix("database.answers.").split(".") if not word.isdigit()]
     return f"{words[-2]}, {words[-1].removesuffix('_bytes')}"
-
-
-def _rounded(number: int) -> int:
-    """Return an estimate with as many digits as it is worth: two.
-
-    >>> _rounded(100_234), _rounded(41)
-    (100000, 41)
-    """
-    return int(float(f"{number:.1e}"))
 
 
 def _waits(row: Mapping[str, Any]) -> str:
