@@ -92,7 +92,8 @@ def table_sizes(fact: Database, facts: Facts, verdicts: Verdicts | None) -> Tabl
     found = _rows(fact, "tables")
     if isinstance(found, Table):
         return found
-    found.sort(key=lambda row: (-(row["table_bytes"] + row["index_bytes"]), row["name"]))
+    # the biggest first; below a MiB the order says nothing, and would change with every look
+    found.sort(key=lambda row: (-round((row["table_bytes"] + row["index_bytes"]) / MIB), row["name"]))
     rows: list[tuple[Cell, ...]] = []
     for row in found:
         judged = findings_of(verdicts, row["name"], "database")
