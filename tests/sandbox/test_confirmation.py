@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(600)]
 ROTATE = "10-maintenance/rotate-secrets"
+RESTORE = "06-database/restore"
 VALUES = {"secret": "jwt-secret"}
 WORDS = ["-p", "secret", "jwt-secret"]
 
@@ -72,15 +73,17 @@ def test_another_phrase_is_refused(host: Host, desk: Desk, phrase: Callable[[dic
 
 
 def test_a_phrase_is_worth_nothing_when_the_server_has_changed_since(host: Host, desk: Desk):
-    plan = desk.dry_run(ROTATE, **VALUES).plan
-    host.sh("sed -i 's/^SECRET_KEY=/SECRET_KEY=x/' /opt/pazpaz/.env.production")
-    try:
-        before = secret(host)
-        done = desk.run("run", ROTATE, "-t", desk.target, "--no-html", "--apply", "--confirm", plan["phrase"], *WORDS)
-        assert done.code == 4, done
-        assert secret(host) == before
-    finally:
-        host.sh("sed -i 's/^SECRET_KEY=x/SECRET_KEY=/' /opt/pazpaz/.env.production")
+    """A restore of the newest backup was confirmed; meanwhile there is a newer one."""
+    plan = desk.dry_run(RESTORE).plan
+    host.sh("systemctl start pazpaz-backup.service")
+    before = host.sh("docker exec pazpaz-db psql -U pazpaz -Atc 'select oid, datname from pg_database order by 1'")
+    done = desk.run("run", RESTORE, "-t", desk.target, "--no-html", "--apply", "--confirm", plan["phrase"])
+    assert done.code == 4, done
+    assert "confirms another plan" in done.text
+    assert (
+        host.sh("docker exec pazpaz-db psql -U pazpaz -Atc 'select oid, datname from pg_database order by 1'") == before
+    )
+    assert not locked(host)
 
 
 def test_typed_in_a_notebook(host: Host, desk: Desk):
@@ -143,10 +146,11 @@ def test_given_to_plain_papermill(host: Host, desk: Desk, tmp_path: Path):
     before = secret(host)
     phrase = desk.dry_run(ROTATE, **VALUES).plan["phrase"]
     source = project_root() / "notebooks" / f"{ROTATE}.ipynb"
+    (tmp_path / "papermill").mkdir()
 
     def papermill(confirm: str) -> int:
         words = ["-p", "target", desk.target, *WORDS, "-p", "apply", "True", "-p", "confirm", confirm]
-        argv = [sys.executable, "-m", "papermill", str(source), str(tmp_path / "out.ipynb"), *words]
+        argv = [sys.executable, "-m", "papermill", str(source), str(tmp_path / "papermill" / "out.ipynb"), *words]
         return subprocess.run(
             argv, env=os.environ | {"RUNBOOK_OUTPUTS": str(desk.outputs)}, capture_output=True, check=False
         ).returncode
