@@ -37,9 +37,10 @@ def execute(
             err=True,
         )
     if values.get("apply") and values.get("confirm") == "" and sys.stdin.isatty():
-        phrase = _ask(
-            found, _run(found, {**values, "apply": False}, outputs, html=html, quiet=quiet, cell_timeout=cell_timeout)
-        )
+        dry = _run(found, {**values, "apply": False}, outputs, html=html, quiet=quiet, cell_timeout=cell_timeout)
+        if dry.exit_code >= Refused.exit_code:  # refused or failed already: there is nothing to confirm
+            return dry.exit_code
+        phrase = _ask(found, dry)
         if phrase is None:
             click.echo("not confirmed: nothing was changed.", err=True)
             return Refused.exit_code

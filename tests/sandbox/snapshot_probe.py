@@ -39,6 +39,7 @@ NOISE = re.compile(
     r"|^/etc/(mtab|resolv\.conf|hostname|hosts)$"  # the outer engine's, made anew at each start
     r"|^(/home/[^/]+|/root)/\.(cache|config|docker|sudo_as_admin_successful)(/|$)"  # crumbs of sudo, ps and docker
     r"|/__pycache__(/|$)"
+    r"|/\.certbot\.lock$"  # there while certbot runs, by its timer too
 )
 BRIDGE = re.compile(r"\bbr-[0-9a-f]{12}\b")
 CONTAINER_ADDRESS = re.compile(r"\b172\.(?:29|30)\.\d+\.\d+(?:/\d+)?\b")

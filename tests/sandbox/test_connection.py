@@ -28,6 +28,13 @@ def changed(settings: Parameters, **connection: object) -> Parameters:
     return settings.model_copy(update={"connection": settings.connection.model_copy(update=connection)})
 
 
+@pytest.fixture(scope="module", autouse=True)
+def forgiven(host: Host) -> Iterator[None]:
+    """Take back what sshd holds against this address afterwards: it refuses whoever failed to log in too often for a while."""
+    yield
+    host.sh("systemctl restart ssh")
+
+
 @pytest.fixture
 def sshd_setting(host: Host) -> Iterator[Callable[[str], None]]:
     """Set something in sshd's configuration for one test."""

@@ -112,13 +112,12 @@ def test_without_room_or_with_a_bad_parameter_nothing_is_begun(host: Host, desk:
 
 def test_a_dump_that_fails_leaves_nothing_that_looks_like_one(host: Host, desk: Desk):
     files = dumps.files(host)
-    host.sh(
-        "docker exec pazpaz-db sh -c 'mv $(readlink -f /usr/bin/pg_restore) /tmp/kept'"
-    )  # it cannot be read through
+    program = host.sh("docker exec pazpaz-db sh -c 'readlink -f $(command -v pg_restore)'").strip()
+    host.sh(f"docker exec pazpaz-db mv {program} /tmp/kept")  # the dump cannot be read through
     try:
         done = desk.apply(BACKUP)
     finally:
-        host.sh("docker exec pazpaz-db sh -c 'mv /tmp/kept $(readlink -f /usr/bin/pg_restore)'")
+        host.sh(f"docker exec pazpaz-db mv /tmp/kept {program}")
     assert done.code == 5, done
     assert done.applied["state"] == "failed"
     assert dumps.files(host) == files
