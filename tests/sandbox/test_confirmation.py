@@ -58,10 +58,8 @@ def test_without_the_phrase_nothing_happens(host: Host, desk: Desk):
     [
         lambda plan: plan["phrase"].replace("sandbox@", "other@"),
         lambda plan: f"{plan['target']} 00000000",
-        lambda _plan: "yes",
-        lambda plan: plan["phrase"].upper(),
     ],
-    ids=["another target", "another plan", "yes", "another spelling"],
+    ids=["another target", "another plan"],
 )
 def test_another_phrase_is_refused(host: Host, desk: Desk, phrase: Callable[[dict[str, str]], str]):
     before = secret(host)

@@ -23,7 +23,6 @@ pytestmark = [pytest.mark.sandbox]
 SAMPLE = [
     ("rotate-encryption-key", "reencrypt", "kill"),
     ("renew", "renew", "reboot"),
-    ("restart", "restart-api", "cut"),
 ]
 
 

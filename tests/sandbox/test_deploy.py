@@ -206,6 +206,7 @@ def test_a_good_version_is_swapped_in_rolled_back_on_a_decision_and_taken_back(h
     desk.verify()
 
 
+@pytest.mark.matrix
 def test_a_way_down_counts_what_it_drops_and_keeps_a_backup(host: Host, desk: Desk):
     alembic(host, "upgrade", "0004")
     host.sh("docker image inspect localhost:5000/pazpaz-backend:1.1.0 >/dev/null")
