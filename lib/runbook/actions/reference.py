@@ -102,20 +102,30 @@ def read(outputs: Path, run_id: str) -> Earlier:
 
 
 def later_changes(outputs: Path, earlier: Earlier) -> list[str]:
-    """Return the runs on the same target that began a change after this one did, oldest first; its own undos are left out."""
+    """Return the runs on the same target that began a change after this one did, oldest first.
+
+    Its own undos are left out, and later runs that were taken back themselves, with what took them back.
+    """
+    later = list(_later(outputs, earlier))
+    gone = {str(header.get("undoes", "")) for _, header, events in later if _applied(events)}
+    there = {run_id for run_id, _, _ in later} | {earlier.run_id}
     return [
         run_id
-        for run_id, header, events in _later(outputs, earlier)
-        if header.get("undoes") != earlier.run_id
+        for run_id, header, events in later
+        if run_id not in gone
+        and header.get("undoes") not in there
         and any(event.kind == "step.start" and event.data.get("changes") for event in events)
     ]
+
+
+def _applied(events: Sequence[Event]) -> bool:
+    return any(event.kind == "applied" and event.data.get("state") == "applied" for event in events)
 
 
 def _undone_by(outputs: Path, earlier: Earlier) -> str:
     """Return the run that took this one back, to its end; "" where none did."""
     for run_id, header, events in _later(outputs, earlier):
-        done = any(event.kind == "applied" and event.data.get("state") == "applied" for event in events)
-        if header.get("undoes") == earlier.run_id and done:
+        if header.get("undoes") == earlier.run_id and _applied(events):
             return run_id
     return ""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -10,7 +10,10 @@ from runbook.actions import reference
 from runbook.actions.plan import Plan, Step
 from runbook.commands import Command
 from runbook.errors import PreflightError
-from runbook.journal import Event
+from runbook.journal import Event, Journal
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 STAMP = "20261124T110500Z"
 RUN = f"{STAMP}--sandbox--02-services.control--abc123"
@@ -82,3 +85,29 @@ def test_what_a_resumed_run_had_begun_before_is_taken_back_too():
 def test_a_danger_is_a_danger_to_take_back():
     earlier = reference.of_events(RUN, journal("a", header={"kind": "danger"}))
     assert reference.undo_plan(earlier, "sandbox", "20261124T120000Z").danger
+
+
+def written(outputs: Path, time: str, *begun: str, **header: Any) -> str:
+    """Write the journal of a run that applied its steps."""
+    run = Journal.begin(outputs, {"notebook": "02-services/control", "target": "sandbox", "kind": "change", **header})
+    run.event("plan", **PLAN.as_json())
+    for name in begun:
+        run.event("step.start", name=name, phase="apply", changes=True)
+    run.event("applied", state="applied")
+    run.release()
+    name = f"{time}--sandbox--02-services.control--abc123"
+    run.place.rename(run.place.with_name(f"{name}.jsonl"))
+    return name
+
+
+def test_a_later_change_that_was_taken_back_itself_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    first = written(tmp_path, "20261124T110000Z", "a")
+    second = written(tmp_path, "20261124T120000Z", "b")
+    assert reference.later_changes(tmp_path, reference.read(tmp_path, first)) == [second]
+    written(tmp_path, "20261124T130000Z", "undo-b", undoes=second)
+    assert reference.later_changes(tmp_path, reference.read(tmp_path, first)) == []
+    written(tmp_path, "20261124T140000Z", "undo-a", undoes=first)
+    assert reference.later_changes(tmp_path, reference.read(tmp_path, first)) == []
+    third = written(tmp_path, "20261124T150000Z", "c")
+    assert reference.later_changes(tmp_path, reference.read(tmp_path, first)) == [third]
