@@ -12,7 +12,7 @@ import click
 from runbook.errors import NotebookError, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from runbook.archive import Finished
     from runbook.notebook import Notebook
@@ -106,13 +106,33 @@ def instructions(found: Notebook, values: Mapping[str, Any]) -> str:
     return shell_text(look_and_plan(found, values, settings, stamp))
 
 
+def of_a_record(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the argument and the options of what refers to an earlier run."""
+    for option in reversed(
+        (
+            click.argument("record"),
+            click.option(
+                "--apply",
+                "apply_",
+                is_flag=True,
+                help="Carry it out; without it the plan is shown and nothing changes.",
+            ),
+            click.option(
+                "--confirm", default="", help="The phrase that the dry run showed; in a terminal it is asked for."
+            ),
+            click.option(
+                "--outputs", type=click.Path(file_okay=False, path_type=Path), help="Folder of the records (outputs/)."
+            ),
+            click.option("--no-html", is_flag=True, help="Write the notebook record only."),
+            click.option("-q", "--quiet", is_flag=True, help="Print the verdict and the paths only."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
 @click.command()
-@click.argument("record")
-@click.option("--apply", "apply_", is_flag=True, help="Carry it out; without it the plan is shown and nothing changes.")
-@click.option("--confirm", default="", help="The phrase that the dry run showed; in a terminal it is asked for.")
-@click.option("--outputs", type=click.Path(file_okay=False, path_type=Path), help="Folder of the records (outputs/).")
-@click.option("--no-html", is_flag=True, help="Write the notebook record only.")
-@click.option("-q", "--quiet", is_flag=True, help="Print the verdict and the paths only.")
+@of_a_record
 @click.option("--past-later", is_flag=True, help="Also where later runs have changed the target since.")
 def undo(
     record: str, *, apply_: bool, confirm: str, outputs: Path | None, no_html: bool, quiet: bool, past_later: bool
@@ -123,12 +143,7 @@ def undo(
 
 
 @click.command()
-@click.argument("record")
-@click.option("--apply", "apply_", is_flag=True, help="Carry it out; without it the plan is shown and nothing changes.")
-@click.option("--confirm", default="", help="The phrase that the dry run showed; in a terminal it is asked for.")
-@click.option("--outputs", type=click.Path(file_okay=False, path_type=Path), help="Folder of the records (outputs/).")
-@click.option("--no-html", is_flag=True, help="Write the notebook record only.")
-@click.option("-q", "--quiet", is_flag=True, help="Print the verdict and the paths only.")
+@of_a_record
 def resume(record: str, *, apply_: bool, confirm: str, outputs: Path | None, no_html: bool, quiet: bool) -> int:
     """Go on where the run RECORD stopped: look at the server anew, plan what is still to do, and do that."""
     return _refer("resume", record, apply_=apply_, confirm=confirm, outputs=outputs, no_html=no_html, quiet=quiet)

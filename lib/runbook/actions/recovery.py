@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runbook.actions import repository, stack
+from runbook.actions import repository, shell, stack
 from runbook.actions.plan import STATE_FOLDER, Context, Plan, Step
 from runbook.commands import Command
 from runbook.errors import PreflightError
@@ -113,7 +113,7 @@ def recover(context: Context) -> Plan:
         _units(parameters),
         Step(
             "measure",
-            stack.script(repository.shell("recovery_measure"), MARKER, context.stamp, copy.run, copy.data_as_of, why="write down the recovery time and the recovery point"),
+            stack.script(shell.text("recovery_measure.sh"), MARKER, context.stamp, copy.run, copy.data_as_of, why="write down the recovery time and the recovery point"),
             no_undo="it only notes",
             output=True,
         ),
@@ -189,7 +189,7 @@ def _host(context: Context, host: NewHost, copy: Copy) -> tuple[Step, ...]:
         ),
         Step(
             "install-packages",
-            stack.script(repository.shell("recovery_packages"), *parameters.recovery.packages, why=f"install {', '.join(parameters.recovery.packages)}", seconds=1800),
+            stack.script(shell.text("recovery_packages.sh"), *parameters.recovery.packages, why=f"install {', '.join(parameters.recovery.packages)}", seconds=1800),
             affects="packages of the system",
             no_undo="packages stay installed",
             done=Command(("bash", "-c", ALL_THERE, "programs", *PROGRAMS), sudo=True),
@@ -204,7 +204,7 @@ def _host(context: Context, host: NewHost, copy: Copy) -> tuple[Step, ...]:
         ),
         Step(
             "firewall",
-            stack.script(repository.shell("recovery_firewall"), *ports, why=f"let in ports {', '.join(ports)} and switch the firewall on"),
+            stack.script(shell.text("recovery_firewall.sh"), *ports, why=f"let in ports {', '.join(ports)} and switch the firewall on"),
             affects="ufw",
             no_undo="the firewall stays on",
             done=Command(("sh", "-c", "ufw status | grep -q '^Status: active'"), sudo=True),
@@ -242,7 +242,7 @@ def _repository(context: Context, host: NewHost, copy: Copy) -> tuple[Step, ...]
         ),
         Step(
             "read-copies",
-            stack.script(f"{repository.shell('repository')}\n{CHECK}", settings.repository, PASSWORD_FILE, host.account, context.parameters.target,
+            stack.script(f"{shell.text('repository.sh')}\n{CHECK}", settings.repository, PASSWORD_FILE, host.account, context.parameters.target,
                          context.stamp, context.work, settings.check_subset, why="check the whole repository before anything is taken from it", seconds=repository.CHECK_SECONDS),
             no_undo="it only reads",
             done=repository.marked(context, "checked.txt"),
@@ -297,11 +297,11 @@ def _database(context: Context, copy: Copy) -> Step:
         raise PreflightError(
             f"the backup {copy.run} names no dump of the database", remedy="choose another run of the full backup"
         )
-    words = (parameters.stack.container(settings.service), settings.user, settings.name, dump, (repository.SHELL / "counts.sql").read_text(encoding="utf-8"),
+    words = (parameters.stack.container(settings.service), settings.user, settings.name, dump, shell.text("counts.sql"),
              f"{context.work}/database.json")  # fmt: skip
     return Step(
         "fill-database",
-        stack.script(repository.shell("recovery_database"), *words, why="fill the database, and compare every table with the manifest", seconds=repository.LONG_SECONDS),
+        stack.script(shell.text("recovery_database.sh"), *words, why="fill the database, and compare every table with the manifest", seconds=repository.LONG_SECONDS),
         affects=settings.name,
         no_undo=STAYS,
         done=repository.marked(context, "database.json"),  # afterwards users write into it: comparing again would be wrong
@@ -344,7 +344,7 @@ def _proofs(context: Context, copy: Copy) -> tuple[Step, ...]:
     listed = f"{repository.manifests(parameters)}/{copy.run}.objects.jsonl"
     reader = parameters.stack.container(parameters.backup.objects.reader)
     command = stack.script(
-        repository.shell("recovery_objects"), reader, repository.server_python("server_objects"), listed,
+        shell.text("recovery_objects.sh"), reader, repository.server_python("server_objects"), listed,
         why="read every object and compare it with the list made with the copy", seconds=3600, changes=False,
     )  # fmt: skip
     return (Step("compare-objects", command, output=True),)

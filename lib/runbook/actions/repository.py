@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runbook.actions import stack
+from runbook.actions import shell, stack
 from runbook.actions.plan import Step
 from runbook.commands import Command
 from runbook.facts.repository import MANIFEST, PASSWORD_FILE, catalogue_path
@@ -18,14 +18,8 @@ if TYPE_CHECKING:
     from runbook.actions.plan import Context
     from runbook.parameters import Parameters
 
-SHELL = Path(__file__).with_name("shell")
 LONG_SECONDS = 6 * 3600.0
 CHECK_SECONDS = 12 * 3600.0
-
-
-def shell(name: str) -> str:
-    """Given the name of a script beside this file, return its text, its first comment included."""
-    return (SHELL / f"{name}.sh").read_text(encoding="utf-8")
 
 
 def server_python(name: str) -> str:
@@ -42,7 +36,9 @@ def command(context: Context, group: str, name: str, *words: str, why: str, seco
     """Return the command that runs a script with the repository; `group` may read the repository's files."""
     settings = context.parameters.backup
     first = (settings.repository, PASSWORD_FILE, group, context.parameters.target, context.stamp, context.work)
-    return stack.script(f"{shell('repository')}\n{shell(name)}", *first, *words, why=why, seconds=seconds)
+    return stack.script(
+        f"{shell.text('repository.sh')}\n{shell.text(f'{name}.sh')}", *first, *words, why=why, seconds=seconds
+    )
 
 
 def marked(context: Context, name: str) -> Command:
@@ -55,7 +51,7 @@ def lay_password(context: Context) -> Step:
     reference = context.parameters.backup.repository_password
     return Step(
         "lay-password",
-        stack.script(shell("repository_password"), PASSWORD_FILE, why=f"lay down the repository's password as {PASSWORD_FILE}, readable by root only"),
+        stack.script(shell.text("repository_password.sh"), PASSWORD_FILE, why=f"lay down the repository's password as {PASSWORD_FILE}, readable by root only"),
         affects=PASSWORD_FILE,
         no_undo="the password stays: it opens the copies",
         stdin_secret=reference or "",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from runbook.actions import backup, repository, stack
+from runbook.actions import backup, repository, shell, stack
 from runbook.actions.choices import IN_REPOSITORY, choices_of, runs_of
 from runbook.actions.plan import Context, Plan, Step
 from runbook.commands import Command
@@ -120,10 +120,10 @@ def _set_aside(context: Context, files: tuple[str, ...]) -> Step:
     folder = f"{SET_ASIDE}{context.stamp}"
     return Step(
         "set-aside",
-        stack.script(repository.shell("set_aside"), folder, *files, why=f"move {len(files)} files into folders {folder} beside them"),
+        stack.script(shell.text("set_aside.sh"), folder, *files, why=f"move {len(files)} files into folders {folder} beside them"),
         affects=", ".join(sorted({path.rpartition("/")[0] for path in files})),
         undo=(
-            Step("put-back", stack.script(repository.shell("put_back_aside"), folder, *files, why="move them back, as long as they are not deleted")),
+            Step("put-back", stack.script(shell.text("put_back_aside.sh"), folder, *files, why="move them back, as long as they are not deleted")),
         ),
         done=stack.script('for path in "$@"; do if [ -e "$path" ]; then exit 1; fi; done', *files, why="they are set aside", changes=False),
     )  # fmt: skip

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from runbook.actions.plan import STATE_FOLDER, Step
+from runbook.actions.plan import Step
 from runbook.commands import Command
 from runbook.errors import ParametersError
 from runbook.facts.compose import compose_argv
@@ -189,9 +189,3 @@ def put_back(work: str, *paths: str, name: str = "put-back") -> Step:
     """Return the step that brings kept copies back to their places; what was not kept was not changed."""
     command = script(PUT_BACK, f"{work}/kept", *paths, why=f"put back {', '.join(paths)}", seconds=300)
     return Step(name, command, affects=", ".join(paths), no_undo="run the procedure again")
-
-
-__all__ = [
-    "STATE_FOLDER", "chosen_services", "compose", "containers", "evidence", "healthy", "healthy_probe", "keep", "ordered",
-    "page", "put_back", "save_logs", "script", "served",
-]  # fmt: skip
