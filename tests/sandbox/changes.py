@@ -209,6 +209,10 @@ class Warm:
         stdin.flush()
         return WarmProcess(int(stdout.readline()), Path(request["output"]))
 
+    def close(self) -> None:
+        """End the process; runs under way go on."""
+        self._server.communicate()
+
 
 @dataclass(frozen=True)
 class Desk:
@@ -223,7 +227,7 @@ class Desk:
         """Start ./runbook with these words; where the desk is warm, what they mean in a forked process."""
         environment = {"RUNBOOK_OUTPUTS": str(self.outputs), "RUNBOOK_OPERATOR": self.operator}
         earlier = frozenset(path.stem for path in (self.outputs / ".journal").glob("*.jsonl"))
-        if self.warm is not None and words[0] in {"run", "undo", "resume"}:
+        if self.warm is not None and words[0] in {"run", "undo", "resume"} and "--instructions" not in words:
             number = len(list(self.outputs.glob("*.code")))
             request = _request(words) | {"environment": environment, "output": str(self.outputs / f"run{number}.txt")}
             return Running(self.warm.start(request), self.outputs, earlier)

@@ -5,12 +5,14 @@ A test that needs it fails where none can start; it is never skipped.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
+from changes import Warm
 
 from runbook import parameters
 from runbook.connection import Connection
@@ -55,6 +57,13 @@ def host() -> Host:
     else:
         lifecycle.up(INSTANCE)
     return Host(INSTANCE)
+
+
+@pytest.fixture(scope="session")
+def warm() -> Iterator[Warm]:
+    """Forked runs (see warm.py): the same cells and the same core, without the start of a runner and of a kernel each."""
+    with contextlib.closing(Warm()) as forks:
+        yield forks
 
 
 @pytest.fixture

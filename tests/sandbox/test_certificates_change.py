@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import snapshot
-from changes import Change, Desk
+from changes import Change, Desk, Warm
 from cli import runbook
 
 from conftest import https
@@ -41,8 +41,8 @@ SETS = {
 
 
 @pytest.fixture
-def desk(tmp_path: Path, host: Host) -> Desk:
-    return Desk(tmp_path, f"sandbox@{host.name}")
+def desk(tmp_path: Path, host: Host, warm: Warm) -> Desk:
+    return Desk(tmp_path, f"sandbox@{host.name}", warm=warm)
 
 
 @pytest.fixture

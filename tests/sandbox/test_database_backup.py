@@ -20,12 +20,6 @@ pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(600)]
 BACKUP = "06-database/backup"
 
 
-@pytest.fixture(scope="module")
-def warm() -> Warm:
-    """Forked runs: the same code without the start of a runner and a kernel each."""
-    return Warm()
-
-
 @pytest.fixture
 def desk(tmp_path: Path, host: Host, warm: Warm) -> Iterator[Desk]:
     """A desk; the dumps that a test adds are removed afterwards."""

@@ -32,12 +32,6 @@ KEPT = ("file /opt/pazpaz/backups", "database database pazpaz_undone")
 LATE = "later than the backup"
 
 
-@pytest.fixture(scope="module")
-def warm() -> Warm:
-    """Forked runs: the same code without the start of a runner and a kernel each."""
-    return Warm()
-
-
 @pytest.fixture
 def desk(tmp_path: Path, host: Host, warm: Warm) -> Iterator[Desk]:
     """A desk; afterwards the server is as it was made."""

@@ -18,12 +18,6 @@ pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(600)]
 MAINTAIN = "06-database/maintain"
 
 
-@pytest.fixture(scope="module")
-def warm() -> Warm:
-    """Forked runs: the same code without the start of a runner and a kernel each."""
-    return Warm()
-
-
 def dead(host: Host, table: str) -> tuple[int, str]:
     """Return the dead rows of a table, and when it was vacuumed last."""
     told = dumps.sql(host, f"select pg_stat_force_next_flush(); select n_dead_tup || ' ' || coalesce(last_vacuum::text, '') from pg_stat_user_tables where relname = '{table}'")  # noqa: S608 (a table's own name)  # fmt: skip

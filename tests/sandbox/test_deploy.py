@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import snapshot
-from changes import Desk
+from changes import Desk, Warm
 from users import Users
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ def known_state(host: Host) -> Iterator[None]:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, host: Host) -> Desk:
-    return Desk(tmp_path, f"sandbox@{host.name}")
+def desk(tmp_path: Path, host: Host, warm: Warm) -> Desk:
+    return Desk(tmp_path, f"sandbox@{host.name}", warm=warm)
 
 
 def sql(host: Host, query: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import snapshot
-from changes import Change, Desk
+from changes import Change, Desk, Warm
 from repository import Elsewhere, restic, snapshots
 
 from runbook import parameters
@@ -29,8 +29,8 @@ KEPT = ("started", "file /var/lib/runbook", "file /etc/runbook", "file /opt/pazp
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory, host: Host) -> Desk:
-    return Desk(tmp_path_factory.mktemp("desk"), f"sandbox@{host.name}")
+def desk(tmp_path_factory: pytest.TempPathFactory, host: Host, warm: Warm) -> Desk:
+    return Desk(tmp_path_factory.mktemp("desk"), f"sandbox@{host.name}", warm=warm)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import canaries
 import pytest
 import snapshot
-from changes import Change, Desk
+from changes import Change, Desk, Warm
 
 from conftest import https
 from runbook.facts.rotation import SECRETS
@@ -38,8 +38,8 @@ LOGIN = {
 
 
 @pytest.fixture
-def desk(tmp_path: Path, host: Host) -> Desk:
-    return Desk(tmp_path, f"sandbox@{host.name}")
+def desk(tmp_path: Path, host: Host, warm: Warm) -> Desk:
+    return Desk(tmp_path, f"sandbox@{host.name}", warm=warm)
 
 
 def let_in(host: Host, variable: str, value: str) -> bool:

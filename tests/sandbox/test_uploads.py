@@ -6,7 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 import pytest
-from changes import Desk
+from changes import Desk, Warm
 from repository import snapshots
 
 if TYPE_CHECKING:
@@ -42,9 +42,14 @@ def objects(host: Host) -> dict[str, str]:
     return dict(line.rsplit(" ", 1) for line in told.splitlines())
 
 
+def of_people(served: dict[str, str]) -> dict[str, str]:
+    """Leave out what the walk of a run stores and removes again: an upload cut off while the store restarts stays behind."""
+    return {key: value for key, value in served.items() if "/runbook-walk-" not in key}
+
+
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory, host: Host) -> Desk:
-    found = Desk(tmp_path_factory.mktemp("desk"), f"sandbox@{host.name}")
+def desk(tmp_path_factory: pytest.TempPathFactory, host: Host, warm: Warm) -> Desk:
+    found = Desk(tmp_path_factory.mktemp("desk"), f"sandbox@{host.name}", warm=warm)
     done = found.apply(FULL, classes="uploads", off_server=False)
     assert done.applied["state"] == "applied", done
     return found
@@ -83,8 +88,9 @@ def test_all_come_back_into_an_empty_volume_and_undo_swaps_back(host: Host, desk
     done = desk.apply(RESTORE)
     assert done.applied["state"] == "applied", done
     now = objects(host)
-    assert "since/then" not in now
-    assert len(now) == int(host.sh("docker exec pazpaz-db psql -qtAX -U pazpaz -c 'select count(*) from attachments'"))
+    assert of_people(now) == {key: value for key, value in of_people(before).items() if key != "since/then"}
+    known = host.sh("docker exec pazpaz-db psql -qtAX -U pazpaz -c 'select object_key from attachments'").split()
+    assert set(known) <= set(now)
     assert [
         row
         for row in owners.splitlines()
@@ -92,7 +98,7 @@ def test_all_come_back_into_an_empty_volume_and_undo_swaps_back(host: Host, desk
     ] == []
     undone = desk.undo(done)
     assert undone.applied["state"] == "applied", undone
-    assert objects(host) == before
+    assert of_people(objects(host)) == of_people(before)
     assert any("uploads" in row["tags"] for row in snapshots(host))
 
 

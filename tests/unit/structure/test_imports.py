@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -30,25 +31,31 @@ ORDER = [
 ]
 
 
-def imported(path: Path, *, late: bool = True) -> set[str]:
-    """Return the modules that a file imports; `late` counts imports inside functions too."""
-    tree = ast.parse(path.read_text())
+def _names(nodes: list[ast.AST]) -> frozenset[str]:
     found: set[str] = set()
-    typing_only = {
-        id(node)
-        for branch in ast.walk(tree)
-        if isinstance(branch, ast.If) and "TYPE_CHECKING" in ast.unparse(branch.test)
-        for node in ast.walk(branch)
-    }
-    for node in ast.walk(tree) if late else tree.body:
-        if id(node) in typing_only:
-            continue
+    for node in nodes:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             found.add(node.module)
             found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+    return frozenset(found)
+
+
+@functools.cache
+def imported(path: Path, *, late: bool = True) -> frozenset[str]:
+    """Return the modules that a file imports; `late` counts imports inside functions too."""
+    tree = ast.parse(path.read_text())
+    if not late:
+        return _names(list(tree.body))
+    pending, nodes = [tree], []
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        nodes.append(node)
+        pending += ast.iter_child_nodes(node)
+    return _names(nodes)
 
 
 def room(module: str) -> int | None:
