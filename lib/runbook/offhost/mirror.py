@@ -179,7 +179,7 @@ def prune(connection: Connection, arguments: Mapping[str, Any], say: Callable[[s
     extra = [name for name in there if name not in repository.files]
     unexpected = [name for name in extra if name.startswith("snapshots/") and name.partition("/")[2] not in set(arguments["gone"])]  # fmt: skip
     if unexpected:
-        return f"{carried}; nothing was deleted there: {len(unexpected)} copies are missing on the server that should be there"
+        return f"{carried}; nothing was deleted there: {len(unexpected)} copies are there that the server has no more and that are not too old (taken back, or lost): as long as they stay, they are kept with all that is beside them"
     if not any(name.startswith("snapshots/") for name in repository.files):
         return f"{carried}; nothing was deleted there: the server's repository is empty"
     for name in reversed(ordered(extra)):  # a snapshot goes before what it consists of
