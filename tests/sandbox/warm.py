@@ -26,7 +26,7 @@ import pandas as pd
 
 import runbook.run
 import runbook.tables
-from runbook import journal, notebook, outcome, parameters, runner
+from runbook import archive, journal, notebook, outcome, parameters, runner
 from runbook.actions import reference
 
 HELD = (runbook.tables, pd, parameters)
@@ -56,6 +56,7 @@ def run(request: dict[str, Any]) -> int:
     os.environ.pop(journal.RUN_ID_VARIABLE, None)
     outputs = Path(os.environ[journal.OUTPUTS_VARIABLE])
     found, values = wanted(request)
+    archive.export_page = lambda record, **_: record.with_suffix(".html")  # as with --no-html
     shell = IPython.core.interactiveshell.InteractiveShell.instance()
     given = "\n".join(f"{name} = {value!r}" for name, value in values.items())
     for cell in found.content["cells"]:
