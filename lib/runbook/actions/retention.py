@@ -50,6 +50,8 @@ def retention(context: Context) -> Plan:
     if gone or _half_done(found, needs):
         steps += [_prune(context, needs.group), repository.catalogue(context, needs.group)]
     if parameters.backup.off_host is not None and bool(context.values.get("off_server", True)) and (gone or away.go):
+        if not gone:  # where copies are taken out here, the repository is checked before that
+            steps.append(_check(context, needs.group))
         steps.append(_prune_away(context, (*gone, *away.go)))
     names = ", ".join(item.name for item in classes)
     going = [choice.copy for group in choices.values() for choice in group if not choice.stays]
@@ -61,7 +63,13 @@ def retention(context: Context) -> Plan:
         "off the server only": sorted(away.go),
     }  # fmt: skip
     if not steps:
-        return Plan(f"Retention of {names}", parameters.target, context.stamp, nothing=_nothing(choices), basis=basis)
+        return Plan(
+            f"Retention of {names}",
+            parameters.target,
+            context.stamp,
+            nothing="; ".join((_nothing(choices), *away.notes)),
+            basis=basis,
+        )
     return Plan(
         title, parameters.target, context.stamp, steps=tuple(steps), basis=basis,
         losses=tuple(f"{copy.name} ({copy.size_bytes / MEGABYTE:.1f} MB): made {copy.made:%Y-%m-%d}" for copy in going)
@@ -88,6 +96,8 @@ def _away(context: Context, found: Held, needs: Repository, gone: tuple[str, ...
     site = context.facts.get("off_site")
     if site is None or isinstance(site, Missing) or found.repository is None:
         return Extra(notes=(f"off the server nothing can be looked at: {site}",) if isinstance(site, Missing) else ())
+    if not found.repository.whole:
+        return Extra(notes=(f"off the server nothing is deleted: the server's repository is not whole ({found.repository.said or 'restic says nothing'}), so the copies there may be the last good ones",))  # fmt: skip
     folder = folder_of(needs.config_sha256)
     mine = next((one for one in site.repositories if one.folder == folder), None)
     if mine is None:
@@ -175,6 +185,15 @@ def _prune(context: Context, group: str) -> Step:
         affects=context.parameters.backup.repository,
         no_undo="the room is given back; the copies that stay were checked",
         done=Command(("test", "-e", f"{context.work}/pruned"), sudo=True, why="pruned"),
+        output=True,
+    )  # fmt: skip
+
+
+def _check(context: Context, group: str) -> Step:
+    return Step(
+        "check-repository",
+        repository.command(context, group, "check", why="check the server's repository: what it lacks by mistake must not go off the server, too", seconds=repository.CHECK_SECONDS),
+        no_undo="it only reads",
         output=True,
     )  # fmt: skip
 

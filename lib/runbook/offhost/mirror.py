@@ -85,7 +85,7 @@ def mirror(connection: Connection, arguments: Mapping[str, Any], say: Callable[[
     """Bring every file of the server's repository to a place, and say what was done.
 
     `arguments`: repository, catalogue (paths on the server), place, options, target, read_back (hash what is there already).
-    Nothing is removed there. Raises RunbookError.
+    Nothing is removed there, and what is there is only replaced by what is proven. Raises RunbookError.
     """
     place = at(str(arguments["place"]), arguments.get("options"))
     repository = look(connection, str(arguments["repository"]))
@@ -93,8 +93,7 @@ def mirror(connection: Connection, arguments: Mapping[str, Any], say: Callable[[
     there = place.listing(folder)
     damaged = wrong(place, repository, there) if arguments.get("read_back", True) else _wrong_size(repository, there)
     wanted = ordered(name for name in repository.files if name not in there or name in damaged)
-    for name in damaged:
-        place.remove(f"{folder}/{name}")
+    # what is damaged there stays until the server's own has arrived and is proven: the server's may be the damaged one
     sent = _carry(
         connection, wanted, say, [repository.files[name] for name in wanted], lambda transfer, name: place.write(
             f"{folder}/{name}", transfer.fetch(f"{repository.path}/{name}", size=repository.files[name]), sha256=repository.sha256(name)
@@ -170,7 +169,8 @@ def prune(connection: Connection, arguments: Mapping[str, Any], say: Callable[[s
     """Bring a place up to date, then delete there what the repository no longer has, and say what was done.
 
     `arguments`: those of `mirror`, and `gone`: the snapshots that may go. Where any other one is missing on the server, nothing
-    is deleted: the copies off the server are what is left when the server's are lost. Raises RunbookError.
+    is deleted: the copies off the server are what is left when the server's are lost. What snapshots consist of is only known
+    to restic: let it check the server's repository before. Raises RunbookError.
     """
     carried = mirror(connection, {**arguments, "read_back": False}, say)
     place = at(str(arguments["place"]), arguments.get("options"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -139,6 +140,20 @@ def _damaged(name: str, found: str, wanted: str) -> Damaged:
     )
 
 
+@contextlib.contextmanager
+def _proven(name: str, chunks: Iterable[bytes], wanted: str) -> Iterator[Iterable[bytes]]:
+    """Take a content whole into a temporary file of this machine and give it back; raise Damaged where it is another one."""
+    digest = hashlib.sha256()
+    with tempfile.TemporaryFile() as file:
+        for chunk in chunks:
+            digest.update(chunk)
+            file.write(chunk)
+        if wanted and digest.hexdigest() != wanted:
+            raise _damaged(name, digest.hexdigest(), wanted)
+        file.seek(0)
+        yield iter(lambda: file.read(CHUNK_BYTES), b"")
+
+
 def _sync_folder(folder: Path) -> None:
     number = os.open(folder, os.O_RDONLY)
     try:
@@ -191,20 +206,16 @@ class UrlPlace:
                 yield data
 
     def write(self, name: str, chunks: Iterable[bytes], *, sha256: str = "") -> None:
-        """Write a file; it is committed only when its checksum is right."""
-        digest = hashlib.sha256()
-        with self._told():
+        """Write a file. Not all kinds of place know a commit: what is there stays until the new content is proven here."""
+        with _proven(name, chunks, sha256) as content, self._told():
             if not self._flat:
                 self._files.makedirs(f"{self._root}/{name}".rpartition("/")[0], exist_ok=True)
             file = self._files.open(f"{self._root}/{name}", "wb", autocommit=False)
-            commits = not getattr(file, "autocommit", True)  # some kinds of place know no commit
+            commits = not getattr(file, "autocommit", True)
             try:
-                for chunk in chunks:
-                    digest.update(chunk)
+                for chunk in content:
                     file.write(chunk)
                 file.close()
-                if sha256 and digest.hexdigest() != sha256:
-                    raise _damaged(name, digest.hexdigest(), sha256)  # noqa: TRY301 (the upload is discarded below)
                 if commits:
                     file.commit()
             except BaseException:

@@ -167,6 +167,30 @@ def test_copies_off_the_server_alone_go_only_when_they_are_old(
     assert any("no longer on the server" in note for note in plan.notes), lost
 
 
+@pytest.mark.parametrize("whole", [True, False])
+def test_old_copies_off_the_server_alone_go_after_a_check_and_only_where_the_server_s_repository_is_whole(
+    parameters: Parameters, copies: held.Held, found: repository.Repository, *, whole: bool
+):
+    assert found.catalogue is not None
+    assert copies.repository is not None
+    here = copies.repository.snapshots
+    old = tuple(dataclasses.replace(one, id=f"old-{one.kind}", time=NOW - dt.timedelta(days=100), run="20260816T130000Z") for one in here)  # fmt: skip
+    read = repository.RepositoryRead(here, whole, "Fatal: repository contains errors")
+    seen = dataclasses.replace(copies, looked=(), repository=read)
+    away = Away(retention.folder_of(found.config_sha256), parameters.target, NOW, 1, 1, dataclasses.replace(found.catalogue, snapshots=(*here, *old)))  # fmt: skip
+    settings = parameters.model_copy(update={"backup": parameters.backup.model_copy(update={"keep_verified": 1})})
+    plan = retention.retention(
+        context(settings, held=seen, repository=dataclasses.replace(found, catalogue=dataclasses.replace(found.catalogue, snapshots=here)),
+                off_site=dataclasses.replace(PLACE, repositories=(away,)))
+    )  # fmt: skip
+    assert [step.name for step in plan.steps] == (["check-repository", "prune-off-host"] if whole else [])
+    if whole:
+        assert plan.steps[1].local
+        assert plan.steps[1].local["gone"] == sorted(one.id for one in old)
+    else:
+        assert "is not whole (Fatal: repository contains errors)" in plan.nothing
+
+
 def test_uploads_come_back_from_a_verified_copy(parameters: Parameters, found: repository.Repository):
     everything = uploads.restore(context(parameters, {"upload": "all"}, repository=found))
     assert [step.name for step in everything.steps] == [

@@ -1,0 +1,3 @@
+# See that the repository is whole.
+restic unlock --quiet
+restic check
