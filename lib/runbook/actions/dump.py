@@ -78,7 +78,7 @@ def backup(context: Context) -> Plan:
     compression = str(context.values.get("compression", "zstd:3"))
     parallel = int(context.values.get("parallel", 1))
     checked(compression, parallel)
-    found = refuse_without_room(context)
+    found = refuse_without_room(context, compression=compression, parallel=parallel)
     steps = backup_steps(context, compression=compression, parallel=parallel, keep=False)
     path = path_of(parameters, context.stamp, parallel=parallel)
     if context.values.get("prove", False):
@@ -109,8 +109,11 @@ def checked(compression: str, parallel: int, *, name: str = "parallel") -> None:
         raise ParametersError("parameters", problems, remedy="mend them and run again")
 
 
-def refuse_without_room(context: Context) -> tuple[Dump, ...]:
-    """Return the dumps that are there. Raises PreflightError when the database cannot be asked, or there is no room for one more."""
+def refuse_without_room(context: Context, *, compression: str = "zstd:3", parallel: int = 1) -> tuple[Dump, ...]:
+    """Return the dumps that are there. Raises PreflightError when the database cannot be asked, or there is no room for one more.
+
+    Several processes write a folder inside the database's container first, which lies on the disk of its data or beside it.
+    """
     room: Room | Missing = context.facts.get("room")
     found: tuple[Dump, ...] | Missing = context.facts.get("dumps")
     for fact in (room, found, context.facts.get("databases")):
@@ -119,7 +122,12 @@ def refuse_without_room(context: Context) -> tuple[Dump, ...]:
                 f"no backup can be taken: {fact.reason}", remedy="open 04-health/quick and mend the database first"
             )
     assert not isinstance(room, Missing) and not isinstance(found, Missing)  # noqa: S101, PT018 (for the type checker; refused above)
-    need = needed_bytes(context, found)
+    need = needed_bytes(context, found, compression)
+    if parallel > 1 and room.data_free_bytes < need:
+        raise PreflightError(
+            f"there is no room for a backup by several processes: {room.data_free_bytes / MEBIBYTE:.0f} MiB are free on the database's disk, about {need / MEBIBYTE:.0f} MiB are needed there meanwhile",
+            remedy="take it with parallel=1, which writes nothing there; nothing was changed",
+        )
     if room.dumps_free_bytes < need:
         raise PreflightError(
             f"there is no room for a backup: {room.dumps_free_bytes / MEBIBYTE:.0f} MiB are free in {dumps.folder(context.parameters)}, about {need / MEBIBYTE:.0f} MiB are needed",
@@ -139,12 +147,17 @@ def _refuse_without_scratch(context: Context) -> None:
         )
 
 
-def needed_bytes(context: Context, found: Sequence[Dump]) -> int:
-    """Return how much room a dump needs: the newest one's size, or the database's where there is none, times the safety factor."""
+def needed_bytes(context: Context, found: Sequence[Dump], compression: str = "zstd:3") -> int:
+    """Return how much room a dump needs: the newest ones' size, times the safety factor.
+
+    The database's own size counts where there is none, and for a dump without compression where the last ones had some.
+    """
     name = context.parameters.database.name
     known = context.facts.get("databases")
     database = known[name].bytes if not isinstance(known, Missing) and name in known else 0
-    newest = max((dump.bytes for dump in found[:3]), default=0)
+    packed = compression != "none"
+    alike = [dump for dump in found[:3] if packed or (dump.manifest is not None and dump.manifest.method == "none")]
+    newest = max((dump.bytes for dump in alike), default=0)
     return round((newest or database) * context.parameters.backup.free_space_factor)
 
 

@@ -178,7 +178,8 @@ def _backup(context: Context) -> tuple[str, tuple[Step, ...]]:
     if isinstance(found, Missing):
         raise PreflightError(f"the backups could not be looked at: {found}", remedy="open 07-backup/coverage first")
     own = dump.path_of(context.parameters, context.stamp)
-    good = [item for item in found if item.verified is not None and not item.problem and item.path != own]
+    name = context.parameters.database.name
+    good = [item for item in found if item.is_whole_of(name) and item.path != own]
     age = (context.facts.at - good[0].made).total_seconds() / 3600 if good else None
     if age is not None and age <= hours:
         return f"the newest verified backup is {good[0].name}", ()

@@ -116,6 +116,16 @@ class Dump:
         """When it was proven last, by reading it to its end or by restoring it; None where nobody says so."""
         return None if self.manifest is None else self.manifest.proven or self.manifest.verified
 
+    def is_whole_of(self, database: str) -> bool:
+        """Whether it was verified when it was made, holds this database, and still has the size and checksum of its manifest.
+
+        That its bytes are still the same only reading it can tell (`facts/chosen.py`).
+        """
+        manifest = self.manifest
+        if manifest is None or self.problem:
+            return False
+        return (self.bytes, self.checksum, database) == (manifest.bytes, manifest.sha256, manifest.database)
+
 
 def of_database(parameters: Parameters) -> BackupClass | None:
     """Return the class of backups that the database's dumps belong to; None where the params file names none."""

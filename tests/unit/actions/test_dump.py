@@ -106,6 +106,21 @@ def test_without_room_nothing_is_begun(parameters: Parameters):
         plan(parameters, seen(parameters, room=dumps.Room(10**12, 1000, False)), prove=True)
 
 
+def test_room_is_that_of_the_method_that_is_asked_for(parameters: Parameters):
+    facts = seen(parameters)
+    database = facts.databases[parameters.database.name].bytes
+    packed = round(max(found.bytes for found in facts.dumps[:3]) * parameters.backup.free_space_factor)
+    whole = round(database * parameters.backup.free_space_factor)
+    assert packed < whole
+    with pytest.raises(PreflightError, match="there is no room for a backup: "):
+        plan(parameters, seen(parameters, room=dumps.Room(whole - 1, 10**12, False)), compression="none")
+    plan(parameters, seen(parameters, room=dumps.Room(whole, 10**12, False)), compression="none")
+    cramped = seen(parameters, room=dumps.Room(10**12, packed - 1, False))
+    plan(parameters, cramped)
+    with pytest.raises(PreflightError, match="by several processes"):
+        plan(parameters, cramped, parallel=2)
+
+
 @pytest.mark.parametrize("fact", ["room", "dumps", "databases"])
 def test_without_evidence_nothing_is_begun(parameters: Parameters, fact: str):
     with pytest.raises(PreflightError, match="no backup can be taken: away"):

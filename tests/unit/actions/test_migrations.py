@@ -79,7 +79,7 @@ def dump(hours: float) -> Dump:
     made = NOW - dt.timedelta(hours=hours)
     manifest = Manifest(
         "a.dump",
-        1,
+        1000,
         "0" * 64,
         "custom",
         "zstd:3",
@@ -164,6 +164,16 @@ def test_without_a_verified_backup_that_is_young_enough_one_is_taken_first(
     assert plan.steps[0].name == first
     unread = tuple(dataclasses.replace(item, manifest=None) for item in dumps)
     assert migrations.upgrade(context(settings, upwards(deployed, "0003", "0004"), *unread)).steps[0].name == "backup"
+
+
+@pytest.mark.parametrize("change", [{"bytes": 999}, {"checksum": "1" * 64}, {"checksum": ""}, {"problem": "cut"}])
+def test_a_backup_that_is_no_longer_as_its_manifest_says_does_not_count(
+    settings: Parameters, deployed: Found, change: dict[str, Any]
+):
+    spoilt = dataclasses.replace(dump(1), **change)
+    assert migrations.upgrade(context(settings, upwards(deployed, "0003", "0004"), spoilt)).steps[0].name == "backup"
+    foreign = dataclasses.replace(dump(1), manifest=dataclasses.replace(dump(1).manifest, database="other"))
+    assert migrations.upgrade(context(settings, upwards(deployed, "0003", "0004"), foreign)).steps[0].name == "backup"
 
 
 def test_an_image_that_is_not_there_is_only_fetched(settings: Parameters, deployed: Found):
