@@ -196,7 +196,8 @@ class Run:
         if self.reference is not None and self.reference.mode == "undo":
             taken = reference.undo_plan(self.reference.earlier, self.parameters.target, self.stamp)
             return planning.less_finished(self.connection, taken)
-        context = Context(facts, verdict, self.parameters, self.values, self.stamp)
+        resumed = self.reference is not None and self.reference.mode == "resume"
+        context = Context(facts, verdict, self.parameters, self.values, self.stamp, resumed)
         return planning.make(self.connection, self.notebook.name, context)
 
     def plan_anew(self) -> Plan:

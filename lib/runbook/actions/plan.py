@@ -36,6 +36,7 @@ class Context:
         parameters: the target's params file.
         values: the notebook's parameters.
         stamp: UTC time of the run, "20261124T110500Z", for names; a resumed run keeps the first one's. Not in the digest.
+        resumed: whether it goes on with an earlier run, which may have done steps already.
     """
 
     facts: Facts
@@ -43,6 +44,7 @@ class Context:
     parameters: Parameters
     values: Mapping[str, Any]
     stamp: str
+    resumed: bool = False
 
     @property
     def work(self) -> str:

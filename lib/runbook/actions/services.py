@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from runbook.parameters import Parameters
 
 RESTART_SECONDS, START_SECONDS = 5.0, 10.0
-# a container that was started (or made) since the run began need not be started again; times as Docker writes them, to the second
+# when a container was made, or started on request: a start by hand sets Docker's count of its own restarts back to 0
+CREATED, STARTED = "{{.Created}}", "{{if .RestartCount}}0{{else}}{{.State.StartedAt}}{{end}}"
+# what was started (or made) since the run began need not be started again; times as Docker writes them, to the second
 SINCE = """
-field=$1; since=${2%Z}; shift 2
+shown=$1; since=${2%Z}; shift 2
 for name in "$@"; do
-  at=$(docker inspect --format "{{$field}}" "$name" | tr -d ':-' | cut -c 1-15) || exit 1
+  at=$(docker inspect --format "$shown" "$name" | tr -d ':-' | cut -c 1-15) || exit 1
   [ "$at" \\> "$since" ] || [ "$at" = "$since" ] || exit 1
 done
 """
@@ -58,11 +60,16 @@ def _names(services: tuple[str, ...], context: Context) -> str:
 def _basis(services: tuple[str, ...], found: Containers) -> dict[str, object]:
     return {
         "containers": {
-            name: {"exists": name in found.expected, "running": name in found.expected and found.expected[name].running,
+            name: {"exists": name in found.expected, "running": _runs(name, found),
                    "image": found.expected[name].image if name in found.expected else ""}
             for name in services
         }
     }  # fmt: skip
+
+
+def _runs(name: str, found: Containers) -> bool:
+    """Whether a service is meant to run; one that crashes again and again is, so that its plan does not change every second."""
+    return name in found.expected and found.expected[name].started_for_good
 
 
 def _stale(context: Context, services: tuple[str, ...], found: Containers) -> list[str]:
@@ -72,12 +79,15 @@ def _stale(context: Context, services: tuple[str, ...], found: Containers) -> li
         return []
     return [
         name for name in services
-        if name in found.expected and compose.would.get(found.expected[name].name) not in {None, "Running"} and found.expected[name].running
+        if name in found.expected and compose.would.get(found.expected[name].name) not in {None, "Running"} and _runs(name, found)
     ]  # fmt: skip
 
 
-def _since(context: Context, field: str, *names: str) -> Command:
-    return Command(("bash", "-c", SINCE, "since", field, context.stamp, *names), why="done since the run began")
+def _since(context: Context, shown: str, container: str) -> Command | None:
+    """Return the probe whether an earlier run did it; none in a run of its own, where it was somebody else or Docker itself."""
+    if not context.resumed:
+        return None
+    return Command(("bash", "-c", SINCE, "since", shown, context.stamp, container), why="done since the run began")
 
 
 def _state_is(running: bool, *names: str) -> Command:
@@ -102,7 +112,7 @@ def _restart(context: Context, services: tuple[str, ...], found: Containers) -> 
                 affects=name,
                 downtime_seconds=0 if name in {"clamav", "arq-worker"} else RESTART_SECONDS,
                 no_undo="a restart keeps the container and its data; there is nothing to take back",
-                done=_since(context, ".State.StartedAt", container),
+                done=_since(context, STARTED, container),
                 evidence=stack.evidence(parameters, [name]),
             ),
             stack.healthy(parameters, [name], name=f"wait-{name}", seconds=_patience(context)),
@@ -130,7 +140,7 @@ def _recreate(context: Context, services: tuple[str, ...], found: Containers) ->
                 affects=name,
                 downtime_seconds=RESTART_SECONDS,
                 no_undo="the container is made from the files as they are now; to go back, put the files back and recreate",
-                done=_since(context, ".Created", parameters.stack.container(name)),
+                done=_since(context, CREATED, parameters.stack.container(name)),
                 evidence=stack.evidence(parameters, [name]),
             ),
             stack.healthy(parameters, [name], name=f"wait-{name}", seconds=_patience(context)),
@@ -144,7 +154,7 @@ def _recreate(context: Context, services: tuple[str, ...], found: Containers) ->
 
 def _stop(context: Context, services: tuple[str, ...], found: Containers) -> Plan:
     parameters = context.parameters
-    running = tuple(name for name in services if name in found.expected and found.expected[name].running)
+    running = tuple(name for name in services if _runs(name, found))
     title = f"Stop {_names(services, context)}"
     if not running:
         return Plan(title, parameters.target, context.stamp, nothing="none of them runs", basis=_basis(services, found))
@@ -171,10 +181,12 @@ def _start(context: Context, services: tuple[str, ...], found: Containers) -> Pl
     absent = [name for name in services if name not in found.expected]
     if absent:
         raise PreflightError(f"{', '.join(absent)}: there is no container to start", remedy='make it with action="up"')
-    stopped = tuple(name for name in services if not found.expected[name].running)
+    stopped = tuple(name for name in services if not _runs(name, found))
     title = f"Start {_names(services, context)}"
     if not stopped:
-        return Plan(title, parameters.target, context.stamp, nothing="all of them run", basis=_basis(services, found))
+        return Plan(
+            title, parameters.target, context.stamp, nothing="none of them is stopped", basis=_basis(services, found)
+        )
     step = Step(
         "start",
         stack.compose(parameters, "start", *stopped, why=f"start {', '.join(stopped)} in order"),
@@ -191,7 +203,7 @@ def _start(context: Context, services: tuple[str, ...], found: Containers) -> Pl
 
 def _all_run(context: Context, found: Containers, after: tuple[str, ...]) -> bool:
     names = [service.name for service in context.parameters.stack.services]
-    return all(name in after or (name in found.expected and found.expected[name].running) for name in names)
+    return all(name in after or _runs(name, found) for name in names)
 
 
 def _down(context: Context, _services: tuple[str, ...], found: Containers) -> Plan:
@@ -229,7 +241,7 @@ def _up_command(parameters: Parameters) -> Command:
 def _up(context: Context, _services: tuple[str, ...], found: Containers) -> Plan:
     parameters = context.parameters
     everything = stack.chosen_services(parameters, "")
-    lacking = tuple(name for name in everything if name not in found.expected or not found.expected[name].running)
+    lacking = tuple(name for name in everything if not _runs(name, found))
     stale = _stale(context, everything, found)
     title = "Bring the whole stack up"
     if not lacking and not stale:
@@ -237,7 +249,7 @@ def _up(context: Context, _services: tuple[str, ...], found: Containers) -> Plan
             title,
             parameters.target,
             context.stamp,
-            nothing="everything runs, made from the files as they are now",
+            nothing="everything is started, made from the files as they are now",
             basis=_basis(everything, found),
         )
     back = (

@@ -111,6 +111,11 @@ class Container:
         return self.state == "running"
 
     @property
+    def started_for_good(self) -> bool:
+        """Whether Docker has it running, or starts it again by itself: one that crashes again and again is always one of both."""
+        return self.state in {"running", "restarting"}
+
+    @property
     def exit_meaning(self) -> str:
         """What the exit code says."""
         if self.oom_killed:
