@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -16,12 +17,17 @@ import snapshot
 from changes import Desk
 from cli import runbook
 
+from runbook.actions import doer
+from runbook.actions.plan import Step
+from runbook.commands import Command
+from runbook.journal import Journal, read
 from runbook.parameters import project_root
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from conftest import Host
+    from runbook.connection import Connection
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(600)]
 CONTROL = "02-services/control"
@@ -170,6 +176,21 @@ def test_a_service_that_does_not_come_up_is_told_with_its_logs(host: Host, desk:
     resumed = desk.resume(done)
     assert resumed.code in FINE, resumed
     assert lock(host) == ""
+
+
+def test_a_long_step_tells_how_far_it_is(connection: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(doer, "TELL_SECONDS", 2.0)
+    script = "for number in 1 2 3 4 5 6; do echo table $number; sleep 1; done"
+    step = Step("slow", Command(("bash", "-c", script), sudo=True, changes=True), no_undo="it changes nothing")
+    told: list[str] = []
+    journal = Journal.begin(tmp_path, {"target": "sandbox", "notebook": "test"})
+    doer.Doer(connection, journal, f"test-{tmp_path.name.replace('_', '-')}", told.append).carry_out([step])
+    assert told[0] == "1/1 slow ..."
+    assert told[-1].startswith("1/1 slow: done in ")
+    seen = [re.fullmatch(r"   (\d+) s: table (\d)", line) for line in told[1:-1]]
+    assert 1 <= len(seen) <= 3
+    assert all(found is not None and abs(int(found[1]) - int(found[2])) <= 2 for found in seen), told
+    assert [event.kind for event in read(journal.place).events].count("step.end") == 1
 
 
 def test_a_lock_is_taken_away_only_on_purpose(host: Host, desk: Desk):

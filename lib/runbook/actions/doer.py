@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from runbook import offhost, secrets
@@ -23,6 +25,8 @@ RETRY_SECONDS = 1.0
 WAIT_SECONDS = 1.0
 KEPT_CHARACTERS = 6000
 FIRST_POLL_SECONDS, LONGEST_POLL_SECONDS = 0.05, 1.0
+TELL_SECONDS, RAREST_TELL_SECONDS, TELL_SHARE = 10.0, 300.0, 1 / 12
+SHOWN_CHARACTERS = 160
 
 
 class StepFailed(RunbookError):
@@ -32,6 +36,23 @@ class StepFailed(RunbookError):
         super().__init__(f"step {step.name}: {reason}")
         self.step = step
         self.doubt = doubt
+
+
+class Ticker:
+    """Says how long a step has been going on: every ten seconds, ever more rarely the longer it lasts, so that twelve hours are 200 lines."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.say = say
+        self.begun = self.told = time.monotonic()
+
+    def tell(self, newest: Callable[[], str]) -> None:
+        """Say the seconds and the newest line, where it is time for it; only then it is asked for."""
+        now = time.monotonic()
+        if now - self.told < max(TELL_SECONDS, min(RAREST_TELL_SECONDS, (now - self.begun) * TELL_SHARE)):
+            return
+        self.told = now
+        line = " ".join(newest().split())[:SHOWN_CHARACTERS]
+        self.say(f"   {now - self.begun:.0f} s" + (f": {line}" if line else ""))
 
 
 class Doer:
@@ -48,6 +69,8 @@ class Doer:
         for number, step in enumerate(steps, start=1):
             self._note("step.start", number=number, name=step.name, phase=phase, step_kind=step.kind, changes=step.changes, command=step.command.shown)  # fmt: skip
             begun = time.monotonic()
+            why = f": {step.command.why}" if step.command.why else ""
+            self.say(f"{number}/{len(steps)} {step.name}{why} ...")
             try:
                 printed = self._do(step)
             except StepFailed as failed:
@@ -123,7 +146,7 @@ class Doer:
         name = f"{self.label}-{step.name}"
         account = "root" if step.command.sudo else self.connection.open().user
         self._steadily(lambda: long.start(self.connection, name, step.command, account=account), repeatable=True)
-        pause = FIRST_POLL_SECONDS
+        pause, ticker = FIRST_POLL_SECONDS, Ticker(self.say)
         deadline = time.monotonic() + step.command.timeout + RECONNECT_SECONDS
         while True:
             with self.connection.unrecorded():
@@ -132,6 +155,7 @@ class Doer:
                 break
             if time.monotonic() > deadline:
                 raise StepFailed(step, f"it still runs after {step.command.timeout:g} s", doubt=True)
+            ticker.tell(partial(self._newest, name))
             time.sleep(pause)
             pause = min(LONGEST_POLL_SECONDS, pause * 1.5)
         if found.phase == "absent":
@@ -146,8 +170,15 @@ class Doer:
             raise StepFailed(step, f"{how} ({found.result})\n{_indented(printed)}")
         return printed
 
+    def _newest(self, name: str) -> str:
+        """Return the last line that a unit printed; nothing where the server cannot be asked just now."""
+        with contextlib.suppress(RunbookError), self.connection.unrecorded():
+            return long.output(self.connection, name, lines=1)
+        return ""
+
     def _wait(self, step: Step) -> str:
         deadline = time.monotonic() + (step.within_seconds or 0)
+        ticker = Ticker(self.say)
         while True:
             with self.connection.unrecorded():
                 result = self._steadily(lambda: self.connection.run_all({step.name: step.command})[step.name])
@@ -155,6 +186,7 @@ class Doer:
                 return result.stdout
             if time.monotonic() > deadline:
                 raise StepFailed(step, f"not so after {step.within_seconds:g} s: {_said(result)}")
+            ticker.tell(partial(_said, result))
             time.sleep(WAIT_SECONDS / 2)
 
     def _prove(self, step: Step) -> str:
