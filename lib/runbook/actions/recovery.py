@@ -1,11 +1,12 @@
 """Disaster recovery: from a bare host and the copies off the lost one to a stack that serves, proven row by row. Pure.
 
 The database starts alone and is filled before anything that could migrate an empty one; the store's volume is filled before
-the store starts. Every step finds out by itself whether it is done, so a recovery that was cut off goes on.
+the store starts, and compared before users are served. Every step finds out by itself whether it is done, so a recovery that was cut off goes on.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from runbook.actions import repository, shell, stack
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 FREE_FACTOR = 4  # the repository, what is unpacked from it, the database made of the dump, and images
 MEGABYTE = 1_000_000
+COMPARED = "objects-compared"
 STAYS = "the host was bare: to begin anew, install it anew"
 ALL_THERE = (
     'for program in "$@"; do command -v "$program" >/dev/null || exit 1; done; docker compose version >/dev/null'
@@ -100,6 +102,7 @@ def recover(context: Context) -> Plan:
         stack.healthy(parameters, [database], name="wait-database"),
         _database(context, copy),
         *_uploads(context, host, copy),
+        *_objects(context, copy),
         Step(
             "start-everything",
             stack.compose(parameters, "up", "--detach", "--pull", "never", why="start everything, in order"),
@@ -109,7 +112,6 @@ def recover(context: Context) -> Plan:
         ),
         stack.healthy(parameters, everything, seconds=300),
         *stack.served(parameters),
-        *_proofs(context, copy),
         _units(parameters),
         Step(
             "measure",
@@ -337,17 +339,35 @@ def _uploads(context: Context, host: NewHost, copy: Copy) -> tuple[Step, ...]:
     return tuple(steps)
 
 
-def _proofs(context: Context, copy: Copy) -> tuple[Step, ...]:
+def _objects(context: Context, copy: Copy) -> tuple[Step, ...]:
+    """Compare every object while nobody is served: afterwards users delete some, and comparing again would be wrong."""
     if not copy.manifest.get("objects"):
         return ()
     parameters = context.parameters
     listed = f"{repository.manifests(parameters)}/{copy.run}.objects.jsonl"
-    reader = parameters.stack.container(parameters.backup.objects.reader)
-    command = stack.script(
-        shell.text("recovery_objects.sh"), reader, repository.server_python("server_objects"), listed,
-        why="read every object and compare it with the list made with the copy", seconds=3600, changes=False,
+    settings = parameters.backup.objects
+    services = stack.ordered(parameters, [settings.service, settings.reader])
+    done = repository.marked(context, COMPARED)
+    return (
+        Step(
+            "start-reader",
+            stack.compose(parameters, "up", "--detach", "--pull", "never", *services, why=f"start {', '.join(services)} and what they need: no user reaches them yet"),
+            affects=", ".join(services),
+            no_undo=STAYS,
+            done=done,
+        ),
+        replace(stack.healthy(parameters, services, name="wait-reader", seconds=300), done=done),
+        Step(
+            "compare-objects",
+            stack.script(
+                shell.text("recovery_objects.sh"), parameters.stack.container(settings.reader), repository.server_python("server_objects"),
+                listed, f"{context.work}/{COMPARED}", why="read every object and compare it with the list made with the copy", seconds=repository.LONG_SECONDS,
+            ),
+            no_undo="it only reads",
+            done=done,
+            output=True,
+        ),
     )  # fmt: skip
-    return (Step("compare-objects", command, output=True),)
 
 
 def _units(parameters: Parameters) -> Step:

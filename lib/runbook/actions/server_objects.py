@@ -1,13 +1,14 @@
 """Runs in the application's container: prints a line of JSON for each object of the store, with the SHA-256 of its content.
 
-Given the time of the copy (seconds since 1970), objects that were stored later are left out: the copy lacks them. The
-application's own variables say where the store is (S3_ENDPOINT, S3_ACCESS_KEY, S3_SECRET_KEY, S3_BUCKET, S3_SECURE, S3_CA_FILE).
+Given the time of the copy (seconds since 1970), objects that were stored later are left out: the copy lacks them. So are
+those that users delete or replace while they are read: what is read is not what the copy holds. The application's own variables say where the store is (S3_ENDPOINT, S3_ACCESS_KEY, S3_SECRET_KEY, S3_BUCKET, S3_SECURE, S3_CA_FILE).
 """
 
 import hashlib
 import json
 import os
 import sys
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 
@@ -22,11 +23,19 @@ def client() -> Any:
     return Minio(known["S3_ENDPOINT"], known["S3_ACCESS_KEY"], known["S3_SECRET_KEY"], secure=secure, http_client=pool)
 
 
-def sha256(store: Any, bucket: str, key: str) -> str:
-    """Return the SHA-256 of an object's content, read in chunks."""
+def sha256(store: Any, bucket: str, item: Any) -> str:
+    """Return the SHA-256 of an object's content, read in chunks; empty where it was deleted or replaced since it was listed."""
     digest = hashlib.sha256()
-    answer = store.get_object(bucket, key)
     try:
+        answer = store.get_object(bucket, item.object_name)
+    except Exception as error:
+        if getattr(error, "code", "") == "NoSuchKey":  # S3Error, which only the container has
+            return ""
+        raise
+    try:
+        stored = answer.headers.get("Last-Modified")  # in whole seconds, rounded down
+        if stored and parsedate_to_datetime(stored) > item.last_modified:
+            return ""
         for chunk in answer.stream(1 << 20):
             digest.update(chunk)
     finally:
@@ -37,10 +46,13 @@ def sha256(store: Any, bucket: str, key: str) -> str:
 
 def main() -> None:
     """Print the objects in the order of their keys."""
-    at = float(sys.argv[1])
-    store, bucket = client(), os.environ["S3_BUCKET"]
+    show(client(), os.environ["S3_BUCKET"], float(sys.argv[1]))
+
+
+def show(store: Any, bucket: str, at: float) -> None:
+    """Print the objects of a bucket that were stored at a time (seconds since 1970) or before."""
     for item in sorted(store.list_objects(bucket, recursive=True), key=lambda one: str(one.object_name)):
-        if item.last_modified.timestamp() <= at:
-            key = item.object_name
-            found = {"bucket": bucket, "key": key, "size": item.size, "sha256": sha256(store, bucket, key)}
+        digest = sha256(store, bucket, item) if item.last_modified.timestamp() <= at else ""
+        if digest:
+            found = {"bucket": bucket, "key": item.object_name, "size": item.size, "sha256": digest}
             sys.stdout.write(json.dumps(found, sort_keys=True) + "\n")

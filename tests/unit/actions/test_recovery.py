@@ -48,10 +48,21 @@ def away(
 def test_the_database_starts_alone_and_the_store_is_filled_before_it_starts():
     names = [step.name for step in recovery.recover(context()).steps]
     order = ["make-folders", "install-packages", "bring-copies", "lay-password", "read-copies", "pull-images", "start-database",
-             "fill-database", "create-store", "fill-uploads", "start-everything", "wait-healthy", "compare-objects", "measure"]  # fmt: skip
+             "fill-database", "create-store", "fill-uploads", "compare-objects", "start-everything", "wait-healthy", "measure"]  # fmt: skip
     assert [name for name in names if name in order] == order
     started = next(step for step in recovery.recover(context()).steps if step.name == "start-database")
     assert started.command.argv[-1] == SETTINGS.database.service
+
+
+def test_objects_are_compared_once_and_before_users_can_delete_any():
+    steps = recovery.recover(context()).steps
+    names = [step.name for step in steps]
+    at = names.index("compare-objects")
+    assert names[at - 2 : at + 2] == ["start-reader", "wait-reader", "compare-objects", "start-everything"]
+    assert steps[at - 2].command.argv[-2:] == ("minio", "api")
+    for step in steps[at - 2 : at + 1]:
+        assert step.done
+        assert step.done.argv[-1] == f"/var/lib/runbook/{STAMP}/objects-compared"
 
 
 def test_the_plan_says_what_is_lost_and_needs_the_phrase():
