@@ -12,4 +12,6 @@ if [ -e "$work/objects.jsonl" ]; then install -m 640 "$work/objects.jsonl" "$fol
 chgrp "$group" "${files[@]}"
 chmod 640 "${files[@]}"
 sync -f "$folder"
-restic backup --json --quiet --host "$target" --tag "$run" --tag manifest -- "${files[@]}" | tail -n 1 | keep snapshot-manifest.json
+restic backup --json --quiet --host "$target" --tag "$run" --tag manifest -- "${files[@]}" | tail -n 1 > "$work/summary.json"
+grep -q '"message_type":"summary"' "$work/summary.json" || { echo "restic gave no summary" >&2; exit 1; }
+keep snapshot-manifest.json < "$work/summary.json"
