@@ -9,7 +9,7 @@ from runbook.actions import backup, repository, shell, stack
 from runbook.actions.choices import IN_REPOSITORY, choices_of, runs_of
 from runbook.actions.plan import Context, Plan, Step
 from runbook.commands import Command
-from runbook.errors import PreflightError
+from runbook.errors import ParametersError, PreflightError
 from runbook.facts import Missing
 from runbook.facts.held import SET_ASIDE
 from runbook.facts.repository import RepositoryRead
@@ -34,7 +34,7 @@ def retention(context: Context) -> Plan:
         if isinstance(fact, Missing):
             raise PreflightError(f"the copies could not be looked at: {fact}", remedy="open 07-backup/coverage first; nothing was changed")  # fmt: skip
     classes = backup.chosen(parameters, str(context.values.get("classes", "")))
-    days = float(context.values.get("keep_days", 0)) or None
+    days = _days(context)
     choices = choices_of(found, parameters, context.facts.at, classes=classes, days=days)
     files = _going_files(found, choices)
     runs = [choice.copy.name for choice in choices.get(IN_REPOSITORY, ()) if not choice.stays]
@@ -78,6 +78,14 @@ def retention(context: Context) -> Plan:
         notes=(*(_stays(group, rows) for group, rows in choices.items() if rows), *away.notes),
         tolerates=("backup.copy", "backup.size"),
     )  # fmt: skip
+
+
+def _days(context: Context) -> float | None:
+    """Return the notebook's `keep_days`, None where it leaves that to the params file. Raises ParametersError for what is no age."""
+    days = float(context.values.get("keep_days", 0))
+    if not days >= 0:  # also what is no number
+        raise ParametersError("keep_days", [f"{days:g} is no age"], remedy="give days, such as 30; or 0, as the params file says for each class")  # fmt: skip
+    return days or None
 
 
 def _snapshots(found: Held) -> tuple[Snapshot, ...]:

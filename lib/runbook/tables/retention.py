@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from runbook.actions import backup
 from runbook.actions.choices import IN_REPOSITORY, choices_of
 from runbook.facts import Missing
 from runbook.tables.shown import count, missing_table
@@ -14,12 +15,12 @@ if TYPE_CHECKING:
     from runbook.parameters import Parameters
 
 
-def retention(facts: Facts, parameters: Parameters, *, keep_days: float = 0) -> Table:
-    """Return each copy, those that go first, with the reason; `keep_days` as in the notebook."""
+def retention(facts: Facts, parameters: Parameters, *, keep_days: float = 0, classes: str = "") -> Table:
+    """Return each copy, those that go first, with the reason; `keep_days` and `classes` as in the notebook."""
     held = facts.get("held")
     if isinstance(held, Missing):
         return missing_table(held)
-    choices = choices_of(held, parameters, facts.at, days=keep_days or None)
+    choices = choices_of(held, parameters, facts.at, classes=backup.chosen(parameters, classes), days=keep_days or None)
     rows = [
         (
             "stays" if choice.stays else "goes",

@@ -112,6 +112,14 @@ def test_old_dumps_go_with_what_lies_beside_them(
     assert len(plan.losses) == 5
 
 
+@pytest.mark.parametrize("days", [-1, float("nan")])
+def test_days_that_are_no_age_are_refused(
+    parameters: Parameters, copies: held.Held, found: repository.Repository, days: float
+):
+    with pytest.raises(ParametersError, match="is no age"):
+        retention.retention(context(parameters, {"keep_days": days}, held=copies, repository=found))
+
+
 def test_where_the_reader_found_nothing_good_nothing_goes(
     parameters: Parameters, copies: held.Held, found: repository.Repository
 ):
