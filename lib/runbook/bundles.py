@@ -130,7 +130,9 @@ BUNDLES: dict[str, Bundle] = {
     "06-database/backup": DATABASE + SERVED + DUMPS,
     "06-database/restore": DATABASE + SERVED + DUMPS + Bundle(("chosen.chosen()",), ()),
     "06-database/maintain": DATABASE + SERVED + DUMPS,
-    "07-backup/full-backup": COPIES + SERVED + Bundle(("repository.repository", "repository.off_site"), ()),
+    "07-backup/full-backup": COPIES
+    + SERVED
+    + Bundle(("repository.repository", "repository.off_site", "dumps.dumps", "dumps.room", "dumps.databases"), ()),
     "07-backup/restore-uploads": SERVED + Bundle(("repository.repository",), ()),
     "07-backup/retention": COPIES
     + Bundle(

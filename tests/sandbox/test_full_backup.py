@@ -7,6 +7,7 @@ import random
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import dumps
 import pytest
 import snapshot
 from changes import Change, Desk, Warm
@@ -215,6 +216,21 @@ def test_without_what_it_needs_it_is_refused_before_anything_is_done(host: Host,
     unknown = desk.dry_run(FULL, classes="uploads, everything")
     assert unknown.code == REFUSED, unknown
     assert "everything: no such class" in unknown.text
+    assert before.differences(snapshot.take(host)) == []
+
+
+def test_without_room_for_the_dump_nothing_is_begun(host: Host, desk: Desk, done: Change):
+    assert done.applied["state"] == "applied"
+    before = snapshot.take(host)
+    host.sh(f"mount -t tmpfs -o size=1m,uid=pazpaz,gid=pazpaz,mode=0755 none {dumps.FOLDER}")
+    try:
+        refused = desk.apply(FULL, classes="database", off_server=False)
+        left = dumps.files(host)
+    finally:
+        host.sh(f"umount -l {dumps.FOLDER}")
+    assert refused.code == REFUSED, refused
+    assert "MB are free where the repository lies" in refused.text
+    assert left == set()
     assert before.differences(snapshot.take(host)) == []
 
 

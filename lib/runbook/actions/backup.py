@@ -14,6 +14,7 @@ from runbook.offhost.place import shown
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from runbook.facts.dumps import Dump
     from runbook.facts.repository import OffSite, Repository
     from runbook.parameters import BackupClass, Parameters
 
@@ -31,7 +32,14 @@ def full(context: Context) -> Plan:
         raise PreflightError(f"what a backup needs could not be looked at: {found}", remedy="mend that, then run again")
     classes = chosen(parameters, str(context.values.get("classes", "")))
     carries = bool(context.values.get("off_server", True))
-    _applies(found, away, classes, parameters, carries=carries)
+    dumps = _dumps(context)
+    made = any(one.path == dump.path_of(parameters, context.stamp) for one in dumps)  # by the run that is resumed
+    dumped = any(item.kind == "database" for item in classes)
+    # the dump stays, as a rule beside the repository, and is copied into it
+    room = dump.needed_bytes(context, dumps) * (1 if made else 2) if dumped else 0
+    _applies(found, away, classes, parameters, carries=carries, room=room)
+    if dumped and not made:
+        dump.refuse_without_room(context)
     steps: list[Step] = [repository.lay_password(context), repository.prepare(context, found.group)]
     pairs: list[str] = []
     path = ""
@@ -83,6 +91,12 @@ def chosen(parameters: Parameters, text: str) -> tuple[BackupClass, ...]:
     return tuple(item for item in parameters.backup.classes if item.name in wanted)
 
 
+def _dumps(context: Context) -> tuple[Dump, ...]:
+    """Return the dumps that are there; none where they could not be looked at, which is refused elsewhere."""
+    found: tuple[Dump, ...] | Missing = context.facts.get("dumps")
+    return () if isinstance(found, Missing) else found
+
+
 def password_problem(away: OffSite | Missing | None, parameters: Parameters) -> str:
     """Why the repository's password cannot be had; empty where it can."""
     if parameters.backup.repository_password is None:
@@ -103,14 +117,14 @@ def restic_problem(version: str) -> str:
 
 
 def _applies(
-    found: Repository, away: OffSite | Missing | None, classes: Sequence[BackupClass], parameters: Parameters, *, carries: bool
+    found: Repository, away: OffSite | Missing | None, classes: Sequence[BackupClass], parameters: Parameters, *, carries: bool, room: int
 ) -> None:  # fmt: skip
-    """Raise PreflightError that names everything that is in the way."""
+    """Raise PreflightError that names everything that is in the way. `room`: bytes for the dump of the database."""
     problems = [restic_problem(found.restic), password_problem(away, parameters)]
     lacking = [source for item in classes for source in item.sources if found.source_bytes.get(source) is None]
     if lacking:
         problems.append(f"not there, so not to be copied: {', '.join(lacking)}")
-    wanted = int(sum(found.source_bytes.get(source) or 0 for item in classes for source in item.sources) * parameters.backup.free_space_factor)  # fmt: skip
+    wanted = room + int(sum(found.source_bytes.get(source) or 0 for item in classes for source in item.sources) * parameters.backup.free_space_factor)  # fmt: skip
     if found.free_bytes < wanted:
         problems.append(f"{found.free_bytes // MEGABYTE} MB are free where the repository lies, {wanted // MEGABYTE} MB may be needed")  # fmt: skip
     if carries and parameters.backup.off_host is None:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from captured import Captured
 
-from runbook.actions import backup, choices, retention, uploads
+from runbook.actions import backup, choices, dump, retention, uploads
 from runbook.actions.plan import Context, Step
 from runbook.errors import ParametersError, PreflightError
-from runbook.facts import Facts, Missing, gather, held, repository
+from runbook.facts import Facts, Missing, dumps, gather, held, repository
 from runbook.facts.repository import Away, OffSite
 from runbook.verdict import Verdicts
 
@@ -43,10 +43,17 @@ def copies(parameters: Parameters) -> held.Held:
     return seen
 
 
+def database(parameters: Parameters) -> Facts:
+    """The dumps that are there, their room, and the databases, as captured."""
+    gate = Captured(*(Path(f"dumps/{name}-healthy.out") for name in ("dumps", "room", "databases")))
+    return gather(gate, parameters, [dumps.dumps, dumps.room, dumps.databases])
+
+
 def context(parameters: Parameters, values: dict[str, Any] | None = None, stamp: str = STAMP, **facts: Any) -> Context:
     at = NOW.timestamp()
+    seen = database(parameters)
     return Context(
-        Facts({"off_site": PLACE} | facts, {}, seconds=0, begun=at, ended=at),
+        Facts({"off_site": PLACE} | {name: seen[name] for name in seen} | facts, {}, seconds=0, begun=at, ended=at),
         Verdicts.of([]),
         parameters,
         values or {},
@@ -93,6 +100,24 @@ def test_what_is_in_the_way_is_named(
 ):
     with pytest.raises(PreflightError, match=said):
         backup.full(context(parameters, repository=dataclasses.replace(found, **changed), off_site=away))
+
+
+def test_the_dump_and_its_copy_must_fit(parameters: Parameters, found: repository.Repository):
+    seen = database(parameters)
+    need = 2 * seen["dumps"][0].bytes
+    small = dataclasses.replace(seen["room"], dumps_free_bytes=need - 1)
+    with pytest.raises(PreflightError, match="no room for a backup"):
+        backup.full(context(parameters, repository=found, room=small))
+    # as much as the sources need, and a dump, but not its copy
+    tight = dataclasses.replace(found, free_bytes=2 * sum(size or 0 for size in found.source_bytes.values()) + 2 * need - 1)  # fmt: skip
+    with pytest.raises(PreflightError, match="MB are free where the repository lies"):
+        backup.full(context(parameters, repository=tight))
+    (taken, *_) = seen["dumps"]
+    own = dataclasses.replace(taken, path=dump.path_of(parameters, STAMP))
+    assert backup.full(context(parameters, repository=tight, room=small, dumps=(own,))).steps  # resumed: it is there
+    assert backup.full(context(parameters, {"classes": "configuration"}, repository=tight, room=small)).steps
+    with pytest.raises(PreflightError, match="the database is down"):
+        backup.full(context(parameters, repository=found, databases=Missing("databases", "the database is down")))
 
 
 def test_an_unknown_class_is_refused(parameters: Parameters, found: repository.Repository):
