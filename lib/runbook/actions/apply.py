@@ -187,7 +187,7 @@ def _carry_out(run: Asked, plan: Plan, before: Verdicts) -> Outcome:
             raise
         done = len(plan.steps) if failed is None else [step.name for step in plan.steps].index(failed.step.name)
         if failed is None and not worse:
-            sentence = f"Applied: all {len(plan.steps)} steps are done, and no check is worse than before."
+            sentence = f"Applied: all {len(plan.steps)} steps are done, and no check has become critical or unknown."
             return _outcome(APPLIED, sentence, watch, begun, done)
         reason = failed.reason if failed else "all steps are done, but " + "; ".join(worse[:3])
         if not plan.automatic_undo:
@@ -232,7 +232,7 @@ def _worse_for_long(run: Asked, plan: Plan, before: Verdicts) -> list[str]:
     deadline = time.monotonic() + plan.settle_seconds
     while True:
         try:
-            found = worse_than(before, run.look(), plan.tolerates)
+            found = worse_than(before, run.look(), plan.tolerates, plan.only_new)
         except RunbookError as error:
             found = [f"the server could not be looked at: {error.reason.splitlines()[0]}"]
         if not found or time.monotonic() > deadline:
@@ -240,10 +240,13 @@ def _worse_for_long(run: Asked, plan: Plan, before: Verdicts) -> list[str]:
         time.sleep(LOOK_AGAIN_SECONDS)
 
 
-def worse_than(before: Verdicts, after: Verdicts, tolerates: Sequence[str] = ()) -> list[str]:
+def worse_than(
+    before: Verdicts, after: Verdicts, tolerates: Sequence[str] = (), only_new: Sequence[str] = ()
+) -> list[str]:
     """Given verdicts before and after, return what is CRITICAL or without evidence now and was not before, in words.
 
-    Checks that `tolerates` names (or whose room it names) may be worse.
+    Checks that `tolerates` names (or whose room it names) may be worse. A row of a check that `only_new` names counts only
+    where nothing of its kind was there before.
     """
     meant = {id(row) for row in after.only(*tolerates)} if tolerates else set()
     was = {(row.check, row.subject): row.state for row in before}
@@ -253,6 +256,7 @@ def worse_than(before: Verdicts, after: Verdicts, tolerates: Sequence[str] = ())
         if id(row) not in meant
         and row.state in {State.CRITICAL, State.UNKNOWN}
         and row.state.rank > was.get((row.check, row.subject), State.OK).rank
+        and not (row.check in only_new and row.state is State.CRITICAL and (row.check, row.subject) in was)
     ]
 
 

@@ -87,7 +87,7 @@ def _release(context: Context, part: str, title: str) -> Plan:
     )  # fmt: skip
     return Plan(
         goal, target, stamp, steps=rollout.steps(), basis=basis, pinned={"to" if "to" in context.values else "version": found.pinned},
-        notes=_notes(context, found, part), automatic_undo=True, settle_seconds=SETTLE_SECONDS,
+        notes=_notes(context, found, part), automatic_undo=True, settle_seconds=SETTLE_SECONDS, only_new=("deploy.errors",),
         losses=("the old containers' logs go with them; they are saved before",),
     )  # fmt: skip
 

@@ -189,6 +189,7 @@ class Plan:
         settle_seconds: how long the checks may take to become as good as before.
         danger: whether it needs the phrase, whatever the notebook's kind.
         tolerates: checks (or rooms of checks) that may be worse afterwards, since the plan means it; "*" for all.
+        only_new: checks that list what they find: a row that was there before, with however little, is no worse with more.
     """
 
     title: str
@@ -205,6 +206,7 @@ class Plan:
     settle_seconds: float = 45
     danger: bool = False
     tolerates: tuple[str, ...] = ()
+    only_new: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Raise ValueError for a plan that could not be carried out or undone as it says."""

@@ -77,6 +77,9 @@ def test_a_kind_of_error_that_was_not_there_before_stands_out(settings: Paramete
     assert worse_than(before, new) == [
         "api: table <n> is gone: error lines of one kind in the log over its limit (CRITICAL)"
     ]
+    one = Verdicts.of(check.errors(lines("no such client 1"), settings))
+    assert worse_than(one, same, only_new=["deploy.errors"]) == [], "more of a kind that was there is not a new kind"
+    assert worse_than(one, new, only_new=["deploy.errors"]) == worse_than(before, new)
     few = Verdicts.of(check.errors(lines("table 1 is gone"), settings))
     assert (worse_than(before, few), few.state) == ([], State.WARNING)
     walk = Verdicts.of(check.errors(lines(*["NoSuchKey: runbook-walk-17-ab"] * 5), settings))
