@@ -105,6 +105,7 @@ def test_the_plan_as_shell_text_does_the_same(host: Host, desk: Desk):
         f"cat > /tmp/instructions <<'END_OF_TEXT'\n{done.text}\nEND_OF_TEXT\nbash < /tmp/instructions 2>&1; rm /tmp/instructions"
     )
     assert "all 5 steps are done" in text
+    assert lock(host) == ""
     after = state(host, "pazpaz-api")
     assert after["status"] == "running"
     assert after["id"] != before["id"], "made anew"
@@ -171,7 +172,8 @@ def test_a_service_that_does_not_come_up_is_told_with_its_logs(host: Host, desk:
         assert desk.operator in refused.text
         assert done.run_id in refused.text
     finally:
-        host.compose("up", "-d", "--force-recreate", "--no-deps", "redis")
+        # those that use the cache were restarted by Docker, too, which is counted until they are made anew
+        host.compose("up", "-d", "--force-recreate", "--no-deps", "redis", "api", "arq-worker")
     host.sh("practice-ready 120")  # those that use the cache notice its return a little later
     resumed = desk.resume(done)
     assert resumed.code in FINE, resumed
@@ -191,6 +193,22 @@ def test_a_long_step_tells_how_far_it_is(connection: Connection, tmp_path: Path,
     assert 1 <= len(seen) <= 3
     assert all(found is not None and abs(int(found[1]) - int(found[2])) <= 2 for found in seen), told
     assert [event.kind for event in read(journal.place).events].count("step.end") == 1
+
+
+def test_the_plan_as_shell_text_is_refused_while_another_is_at_work(host: Host, desk: Desk):
+    before = state(host, "pazpaz-clamav")
+    done = desk.run("run", CONTROL, "--target", desk.target, "-p", "services", "clamav", "--instructions")
+    host.sh('mkdir -p /var/lib/runbook; echo \'{"operator": "ada"}\' > /var/lib/runbook/lock')
+    try:
+        text = host.sh(
+            f"cat > /tmp/instructions <<'END_OF_TEXT'\n{done.text}\nEND_OF_TEXT\nbash < /tmp/instructions 2>&1; rm /tmp/instructions"
+        )
+        assert '"operator": "ada"' in text
+        assert "is being changed by another, so nothing was done" in text
+        assert "ada" in lock(host)
+    finally:
+        host.sh("rm -f /var/lib/runbook/lock")
+    assert state(host, "pazpaz-clamav") == before
 
 
 def test_a_lock_is_taken_away_only_on_purpose(host: Host, desk: Desk):

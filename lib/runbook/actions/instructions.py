@@ -8,12 +8,15 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from runbook.actions import lock
+from runbook.actions.plan import STATE_FOLDER
 from runbook.commands import Command, quote
 
 if TYPE_CHECKING:
     from runbook.actions.plan import Plan, Step
 
 HERE_DOCUMENT = "RUNBOOK_SCRIPT"
+HOLDER = f'{{"operator": "%s", "machine": "%s", "notebook": "{lock.BY_HAND}", "run": "%s", "since": "%s"}}'
 NO_INPUT = " </dev/null"  # as a step has it: a program that reads its input must not swallow what was pasted
 
 
@@ -29,17 +32,46 @@ def shell_text(plan: Plan) -> str:
         return "\n".join([*lines, ""])
     undo = [line for step in reversed(plan.steps) for taken in step.undo for line in _undo(taken)]
     if undo:
+        framed = _framed(plan, undo, "it is taken back")
         lines += [
             "# To take it back, paste the lines below without their leading '#| '.",
-            *(f"#| {line}" for line in "\n".join(undo).splitlines()),
+            *(f"#| {line}" for line in "\n".join(framed).splitlines()),
         ]
-    # A subshell is read whole before it runs: a step that fails ends the text and not the login, and a password that sudo
-    # asks for is not read from what was pasted. Hence nothing stands behind it.
-    lines += ["(", "set -eu"]
-    for number, step in enumerate(plan.steps, start=1):
-        lines += ["", *_step(number, step)]
-    lines += ["", f"echo {quote([f'all {len(plan.steps)} steps are done'])}", ")"]
-    return "\n".join(lines)
+    body = [line for number, step in enumerate(plan.steps, start=1) for line in ("", *_step(number, step))]
+    return "\n".join([*lines, *_framed(plan, [*body, ""], f"all {len(plan.steps)} steps are done")])
+
+
+def _framed(plan: Plan, body: list[str], said: str) -> list[str]:
+    """Put a subshell around lines, which holds the lock where they change something.
+
+    It is read whole before it runs: a step that fails ends the text and not the login, and a password that sudo asks for is
+    not read from what was pasted. Hence nothing stands behind it.
+    """
+    return ["(", "set -eu", *(_locked(plan) if plan.changes else ()), *body, f"echo {quote([said])}", ")"]
+
+
+def _locked(plan: Plan) -> list[str]:
+    """Return the lines that take the lock as a run does, or say who holds it, and give it back however the subshell ends."""
+    take = Command(("bash", "-c", lock.TAKE, "take-lock", STATE_FOLDER, lock.PLACE), sudo=True)
+    release = Command(("bash", "-c", lock.RELEASE, "release-lock", lock.PLACE), sudo=True)
+    taking, giving = _with(take, '"$run" "$holder"'), _with(release, '"$run"')
+    held = f"{plan.target} is being changed by another, so nothing was done; if that has died, look at the server, then: sudo rm {lock.PLACE}"
+    return [
+        "",
+        "# One at a time: take the lock as ./runbook does; it is given back at the end.",
+        f"run={quote([plan.stamp])}--by-hand-$$",
+        f'holder=$(printf \'{HOLDER}\' "$(id -un)" "$(uname -n)" "$run" "$(date -u +%Y-%m-%dT%H:%M:%S+00:00)")',
+        f"said=$({taking}) || {{ printf '%s\\n' \"$said\" {quote([held])} >&2; exit 1; }}",
+        "give_back() {",
+        f"{giving} >/dev/null || echo {quote([f'the lock stays: {lock.PLACE}'])} >&2",
+        "}",
+        "trap give_back EXIT",
+    ]
+
+
+def _with(command: Command, words: str) -> str:
+    """Return a command's text with words behind it that the shell fills in."""
+    return f"{text_of(command).removesuffix(NO_INPUT)} {words}{NO_INPUT}"
 
 
 def _step(number: int, step: Step) -> list[str]:

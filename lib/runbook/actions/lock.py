@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 PLACE = f"{STATE_FOLDER}/lock"
 HELD = 3
+BY_HAND = "a plan pasted by hand"
 TAKE = """
 set -eu
 umask 077
@@ -92,11 +93,12 @@ def take(connection: Connection, holder: Holder) -> None:
         return
     now = dt.datetime.now(dt.UTC)
     who = found.sentence(now) if found else f"somebody holds it, and the lock cannot be read: {result.stdout[:80]!r}"
-    run = found.run if found else "RECORD"
-    raise LockError(
-        f"{connection.parameters.target} is being changed: {who}",
-        remedy=f"wait or talk to them. If that run has died: ./runbook resume {run}, ./runbook undo {run}, or, to only take the lock away, ./runbook unlock {connection.parameters.target}",
-    )
+    run, target = found.run if found else "RECORD", connection.parameters.target
+    unlock = f"./runbook unlock {target}"
+    ways = f"./runbook resume {run}, ./runbook undo {run}, or, to only take the lock away, {unlock}"
+    if found is not None and found.notebook == BY_HAND:
+        ways = f"look how far it came, then {unlock}"
+    raise LockError(f"{target} is being changed: {who}", remedy=f"wait or talk to them. If that run has died: {ways}")
 
 
 def holder(connection: Connection) -> Holder | None:

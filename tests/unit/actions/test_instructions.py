@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import getpass
 import json
+import os
+import signal
 import subprocess
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from runbook.actions import lock
 from runbook.actions.instructions import shell_text, text_of
-from runbook.actions.plan import Plan, Step
+from runbook.actions.plan import STATE_FOLDER, Plan, Step
 from runbook.commands import Command
 
 if TYPE_CHECKING:
@@ -23,6 +29,16 @@ SHOW = "import json, sys; print(json.dumps(sys.argv[1:]))"
 
 def bash(text: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["bash"], input=text, capture_output=True, text=True, check=False)
+
+
+def here(folder: Path, text: str) -> str:
+    """Return a plan's text for this machine: its lock lies in a folder, and nobody else's rights are needed for that."""
+    return f'sudo() {{ "$@"; }}\n{text.replace(STATE_FOLDER, str(folder / "state"))}'
+
+
+def paste(folder: Path, text: str) -> subprocess.CompletedProcess[str]:
+    """Paste a plan's text into a shell of this machine."""
+    return bash(here(folder, text))
 
 
 def plan(*steps: Step) -> Plan:
@@ -56,7 +72,7 @@ def test_quotes_and_dollars_of_a_script_are_kept():
 def test_all_steps_run_in_order_and_the_first_failure_ends_it(tmp_path: Path):
     marks = [tmp_path / name for name in ("one", "two", "three")]
     steps = [change("a", "touch", str(marks[0])), change("b", "false"), change("c", "touch", str(marks[2]))]
-    done = bash(shell_text(plan(*steps)) + "\necho still here")
+    done = paste(tmp_path, shell_text(plan(*steps)) + "\necho still here")
     assert [mark.exists() for mark in marks] == [True, False, False]
     assert "all 3 steps are done" not in done.stdout
     assert done.stdout.endswith("still here\n"), "the operator's shell goes on"
@@ -66,7 +82,7 @@ def test_a_step_that_is_done_is_left_out_and_other_exit_codes_are_accepted(tmp_p
     mark = tmp_path / "one"
     skipped = change("a", "touch", str(mark), done=Command(("true",)))
     accepted = Step("b", Command(("bash", "-c", "exit 3"), changes=True, expect={0: "ok", 3: "fine"}), no_undo="none")
-    done = bash(shell_text(plan(skipped, accepted)))
+    done = paste(tmp_path, shell_text(plan(skipped, accepted)))
     assert not mark.exists()
     assert "all 2 steps are done" in done.stdout
 
@@ -84,7 +100,50 @@ def test_the_undo_stands_there_as_comments(tmp_path: Path):
     undo = Step("remove", Command(("rm", str(mark)), changes=True, why="take it away"))
     step = Step("make", Command(("touch", str(mark)), changes=True), undo=(undo,))
     text = shell_text(plan(step))
-    bash(text)
+    paste(tmp_path, text)
     assert mark.exists()
-    bash("\n".join(line.removeprefix("#| ") for line in text.splitlines() if line.startswith("#| ")))
+    back = paste(tmp_path, "\n".join(line[3:] for line in text.splitlines() if line.startswith("#| ")))
     assert not mark.exists()
+    assert back.stdout == "it is taken back\n"
+    assert not (tmp_path / "state" / "lock").exists()
+
+
+def test_it_holds_the_lock_as_a_run_does_and_gives_it_back(tmp_path: Path):
+    place = tmp_path / "state" / "lock"
+    done = paste(tmp_path, shell_text(plan(change("look", "cat", str(place)), change("fail", "false"))))
+    held = lock.parse(done.stdout)
+    assert held is not None, done
+    assert (held.operator, held.notebook) == (getpass.getuser(), lock.BY_HAND)
+    assert held.run.startswith("20261124T110500Z--by-hand-")
+    assert abs(dt.datetime.fromisoformat(held.since) - dt.datetime.now(dt.UTC)) < dt.timedelta(minutes=1)
+    assert list(place.parent.iterdir()) == [], "also where a step fails"
+
+
+def test_while_another_holds_the_lock_nothing_is_done_and_the_holder_is_named(tmp_path: Path):
+    place, mark = tmp_path / "state" / "lock", tmp_path / "mark"
+    place.parent.mkdir()
+    place.write_text('{"operator": "ada"}\n')
+    done = paste(tmp_path, shell_text(plan(change("a", "touch", str(mark)))))
+    assert not mark.exists()
+    assert '"operator": "ada"' in done.stderr
+    assert "sandbox is being changed by another, so nothing was done" in done.stderr
+    assert place.read_text() == '{"operator": "ada"}\n'
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_interrupted_it_gives_the_lock_back(tmp_path: Path, number: signal.Signals):
+    place = tmp_path / "state" / "lock"
+    text = shell_text(plan(change("wait", "sleep", "30")))
+    with subprocess.Popen(
+        ["bash", "-c", here(tmp_path, text)], start_new_session=True, stderr=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+    ) as shell:  # fmt: skip
+        assert shell.stdout is not None
+        assert shell.stdout.readline() == "1. wait\n"
+        assert place.exists()
+        os.killpg(shell.pid, number)  # as a terminal does: the shell and what it runs
+        shell.stdout.read()  # up to the end of both
+    assert not place.exists()
+
+
+def test_what_changes_nothing_takes_no_lock():
+    assert lock.PLACE not in shell_text(plan(Step("look", Command(("true",)))))
