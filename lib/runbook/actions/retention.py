@@ -35,24 +35,16 @@ def retention(context: Context) -> Plan:
             raise PreflightError(f"the copies could not be looked at: {fact}", remedy="open 07-backup/coverage first; nothing was changed")  # fmt: skip
     classes = backup.chosen(parameters, str(context.values.get("classes", "")))
     days = _days(context)
+    lost, taken = _lost(found, needs)
     choices = choices_of(found, parameters, context.facts.at, classes=classes, days=days)
+    if lost:
+        choices.pop(IN_REPOSITORY, None)
     files = _going_files(found, choices)
     runs = [choice.copy.name for choice in choices.get(IN_REPOSITORY, ()) if not choice.stays]
     gone = tuple(sorted(one.id for one in _snapshots(found) if one.run in runs))
     away = _away(context, found, needs, gone, days) if IN_REPOSITORY in choices else Extra()
-    steps: list[Step] = []
-    if files:
-        steps.append(_set_aside(context, files))
-    if files or found.aside:
-        steps.append(_delete(context, *found.aside))
-    if gone:
-        steps += _forget(context, needs, gone, runs)
-    if gone or _half_done(found, needs):
-        steps += [_prune(context, needs.group), repository.catalogue(context, needs.group)]
-    if parameters.backup.off_host is not None and bool(context.values.get("off_server", True)) and (gone or away.go):
-        if not gone:  # where copies are taken out here, the repository is checked before that
-            steps.append(_check(context, needs.group))
-        steps.append(_prune_away(context, (*gone, *away.go)))
+    steps = _steps(context, found, needs, files, runs, gone, away, half=bool(taken and not lost))
+    notes = (*away.notes, *_missed(lost))
     names = ", ".join(item.name for item in classes)
     going = [choice.copy for group in choices.values() for choice in group if not choice.stays]
     title = f"Delete {len(going)} copies of {names} that are too old" if going else f"Finish deleting copies of {names}"
@@ -67,7 +59,7 @@ def retention(context: Context) -> Plan:
             f"Retention of {names}",
             parameters.target,
             context.stamp,
-            nothing="; ".join((_nothing(choices), *away.notes)),
+            nothing="; ".join((_nothing(choices), *notes)),
             basis=basis,
         )
     return Plan(
@@ -75,9 +67,33 @@ def retention(context: Context) -> Plan:
         losses=tuple(f"{copy.name} ({copy.size_bytes / MEGABYTE:.1f} MB): made {copy.made:%Y-%m-%d}" for copy in going)
         + tuple(f"{path} ({size / MEGABYTE:.1f} MB), set aside by an earlier run" for path, size in found.aside.items())
         + ((f"{len(away.go)} copies that are only left off the server and too old",) if away.go else ()),
-        notes=(*(_stays(group, rows) for group, rows in choices.items() if rows), *away.notes),
+        notes=(*(_stays(group, rows) for group, rows in choices.items() if rows), *notes),
         tolerates=("backup.copy", "backup.size"),
     )  # fmt: skip
+
+
+def _steps(  # noqa: PLR0917 (what was found to go, from each place)
+    context: Context, found: Held, needs: Repository, files: tuple[str, ...], runs: list[str], gone: tuple[str, ...], away: Extra, *, half: bool
+) -> list[Step]:  # fmt: skip
+    """`half`: an earlier run took copies out of the repository and was cut off before it gave their room back."""
+    steps: list[Step] = []
+    if files:
+        steps.append(_set_aside(context, files))
+    if files or found.aside:
+        steps.append(_delete(context, *found.aside))
+    if gone:
+        steps += _forget(context, needs, gone, runs)
+    if gone or half:
+        steps += [_prune(context, needs.group), repository.catalogue(context, needs.group)]
+    if (
+        context.parameters.backup.off_host is not None
+        and bool(context.values.get("off_server", True))
+        and (gone or away.go)
+    ):
+        if not gone:  # where copies are taken out here, the repository is checked before that
+            steps.append(_check(context, needs.group))
+        steps.append(_prune_away(context, (*gone, *away.go)))
+    return steps
 
 
 def _days(context: Context) -> float | None:
@@ -120,11 +136,19 @@ def _away(context: Context, found: Held, needs: Repository, gone: tuple[str, ...
     return Extra(tuple(sorted(one.id for one in extra)))
 
 
-def _half_done(found: Held, needs: Repository) -> bool:
-    """Whether an earlier run took copies out and was cut off: the catalogue still names what the repository has no more."""
+def _lost(found: Held, needs: Repository) -> tuple[frozenset[str], frozenset[str]]:
+    """The copies that the catalogue names and the repository has no more: those that nobody took out, and those of a retention."""
     if needs.catalogue is None or found.repository is None:
-        return False
-    return bool({one.id for one in needs.catalogue.snapshots} - {one.id for one in found.repository.snapshots})
+        return frozenset(), frozenset()
+    missing = {one.id for one in needs.catalogue.snapshots} - {one.id for one in found.repository.snapshots}
+    return frozenset(missing - found.forgotten), frozenset(missing & found.forgotten)
+
+
+def _missed(lost: frozenset[str]) -> tuple[str, ...]:
+    if not lost:
+        return ()
+    named = ", ".join(sorted(one[:8] for one in lost)[:5])
+    return (f"{len(lost)} copies that the catalogue names are not in the repository, and no retention took them out ({named}): as long as that is not explained, nothing goes from the repository or off the server. What they consist of is still there; 07-backup/full-backup writes the catalogue anew",)  # fmt: skip
 
 
 def _going_files(found: Held, choices: Mapping[str, tuple[Choice, ...]]) -> tuple[str, ...]:

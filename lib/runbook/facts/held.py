@@ -26,6 +26,12 @@ ASIDE = r"""find "$@" -mindepth 1 -maxdepth 1 -type d -name 'set-aside-*' -print
   printf '%s\t%s\n' "$(du -sb "$folder" | cut -f1)" "$folder"
 done"""
 
+STATE = "/var/lib/runbook"  # as actions.plan.STATE_FOLDER, which facts may not import
+# what shell/forget.sh keeps of the copies that it takes out of the repository: each under its own id
+FORGOTTEN = r"""[ -d "$1" ] || exit 0
+exec find "$1" -mindepth 3 -maxdepth 3 -type f -path '*/forgotten/*' -printf '%f\n'"""
+ID = re.compile(r"[0-9a-f]{64}", re.ASCII)
+
 
 @dataclass(frozen=True, slots=True)
 class File:
@@ -48,6 +54,7 @@ class Held:
         read: files of other classes that were read now.
         repository: what came of reading the repository; None where there is none.
         aside: folders with what an earlier run has set aside and not yet deleted, and their bytes.
+        forgotten: ids of the copies that a retention has taken out of the repository, as its run's folder says.
     """
 
     files: Mapping[str, tuple[File, ...]]
@@ -55,6 +62,7 @@ class Held:
     read: Mapping[str, tuple[ReadThrough, ...]]
     repository: repository.RepositoryRead | None
     aside: Mapping[str, int]
+    forgotten: frozenset[str] = frozenset()
 
 
 def named(path: str) -> dt.datetime | None:
@@ -85,6 +93,7 @@ def held_commands(parameters: Parameters) -> dict[str, Command]:
         "list": backup.copies_commands(parameters)["list"],
         "repository": repository.read_command(parameters),
         "aside": Command(("bash", "-c", ASIDE, "aside", *directories), sudo=True),
+        "forgotten": Command(("sh", "-c", FORGOTTEN, "forgotten", STATE), sudo=True),
     }
     for item in settings.classes:
         if item.directory is None:
@@ -115,7 +124,9 @@ def parse_held(results: Mapping[str, Result], parameters: Parameters) -> Held:
         elif answer is not None:
             read[item.name] = backup.read_files(answer)
     rows = (line.partition("\t") for line in results["aside"].stdout.splitlines())
-    return Held(files, looked, read, repository.parse_read(results["repository"]), {path: int(size) for size, _, path in rows})  # fmt: skip
+    aside = {path: int(size) for size, _, path in rows}
+    forgotten = frozenset(name for name in results["forgotten"].stdout.splitlines() if ID.fullmatch(name))
+    return Held(files, looked, read, repository.parse_read(results["repository"]), aside, forgotten)
 
 
 def _file(copy: backup.Copy, sizes: Mapping[str, int], item: BackupClass) -> File:

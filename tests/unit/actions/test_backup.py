@@ -176,11 +176,29 @@ def test_what_an_earlier_run_left_is_finished(parameters: Parameters, copies: he
     plan = retention.retention(context(parameters, held=aside, repository=found))
     assert [step.name for step in plan.steps] == ["delete"]
     assert copies.repository is not None
-    forgotten = dataclasses.replace(
-        copies, looked=(), repository=repository.RepositoryRead(copies.repository.snapshots[1:], whole=True, said="")
+    (first, second, *others) = copies.repository.snapshots
+    less = dataclasses.replace(
+        copies, looked=(), repository=repository.RepositoryRead(tuple(others), whole=True, said="")
     )
+    forgotten = dataclasses.replace(less, forgotten=frozenset({first.id, second.id, "one that went long ago"}))
     plan = retention.retention(context(parameters, held=forgotten, repository=found))
     assert [step.name for step in plan.steps] == ["prune", "catalogue"]
+
+
+@pytest.mark.parametrize("forgotten", [0, 1])
+def test_what_nobody_took_out_is_not_pruned_away(
+    parameters: Parameters, copies: held.Held, found: repository.Repository, forgotten: int
+):
+    assert copies.repository is not None
+    (first, second, *others) = copies.repository.snapshots
+    old = tuple(dataclasses.replace(one, id=f"old-{one.kind}", time=NOW - dt.timedelta(days=100), run="20260816T130000Z") for one in copies.repository.snapshots)  # fmt: skip
+    read = repository.RepositoryRead((*others, *old), whole=True, said="")
+    seen = dataclasses.replace(copies, looked=(), repository=read, forgotten=frozenset([first.id][:forgotten]))
+    settings = parameters.model_copy(update={"backup": parameters.backup.model_copy(update={"keep_verified": 1})})
+    plan = retention.retention(context(settings, held=seen, repository=found))
+    assert plan.steps == ()
+    assert f"{2 - forgotten} copies that the catalogue names are not in the repository" in plan.nothing
+    assert second.id[:8] in plan.nothing
 
 
 def test_copies_off_the_server_alone_go_only_when_they_are_old(
@@ -188,16 +206,16 @@ def test_copies_off_the_server_alone_go_only_when_they_are_old(
 ):
     assert found.catalogue is not None
     assert copies.repository is not None
-    lost = copies.repository.snapshots[0]
     less = dataclasses.replace(
         copies, looked=(), repository=repository.RepositoryRead(copies.repository.snapshots[1:], whole=True, said="")
     )
+    after = dataclasses.replace(found, catalogue=dataclasses.replace(found.catalogue, snapshots=copies.repository.snapshots[1:]))  # fmt: skip
     away = Away(retention.folder_of(found.config_sha256), parameters.target, NOW, 1, 1, dataclasses.replace(found.catalogue, snapshots=copies.repository.snapshots))  # fmt: skip
     plan = retention.retention(
-        context(parameters, held=less, repository=found, off_site=dataclasses.replace(PLACE, repositories=(away,)))
+        context(parameters, held=less, repository=after, off_site=dataclasses.replace(PLACE, repositories=(away,)))
     )
-    assert "prune-off-host" not in [step.name for step in plan.steps]
-    assert any("no longer on the server" in note for note in plan.notes), lost
+    assert plan.steps == ()
+    assert "1 copies off the server are no longer on the server" in plan.nothing
 
 
 @pytest.mark.parametrize("whole", [True, False])
