@@ -17,6 +17,7 @@ from runbook import parameters
 from runbook.connection import Connection
 from runbook.offhost import mirror, place
 from sandbox import bucket
+from sandbox.state import Sandbox
 
 if TYPE_CHECKING:
     from conftest import Host
@@ -232,6 +233,22 @@ def test_without_room_for_the_dump_nothing_is_begun(host: Host, desk: Desk, done
     assert "MB are free where the repository lies" in refused.text
     assert left == set()
     assert before.differences(snapshot.take(host)) == []
+
+
+def test_a_wrong_password_replaces_nothing(host: Host, desk: Desk, done: Change):
+    assert done.applied["state"] == "applied"
+    secret = Sandbox.named(host.name).folder / "restic_password"
+    right, laid = secret.read_text(), host.sh("sha256sum /etc/runbook/restic-password")
+    secret.write_text("not-the-password")
+    try:
+        failed = desk.apply(FULL, classes="configuration", off_server=False)
+    finally:
+        secret.write_text(right)
+    assert failed.applied["state"] == "failed", failed
+    assert "does not open the repository" in failed.text
+    assert host.sh("sha256sum /etc/runbook/restic-password; ls -A /etc/runbook | wc -l") == f"{laid}1\n"
+    assert "no errors were found" in restic(host, "check")
+    assert desk.undo(failed).applied["state"] in {"applied", "nothing to do"}
 
 
 def test_undo_takes_the_copies_out_again(host: Host, desk: Desk, done: Change, stamp: str):

@@ -48,13 +48,13 @@ def marked(context: Context, name: str) -> Command:
 
 def lay_password(context: Context) -> Step:
     """Return the step that gives the server the password of the repository. It travels over standard input only."""
-    reference = context.parameters.backup.repository_password
+    settings = context.parameters.backup
     return Step(
         "lay-password",
-        stack.script(shell.text("repository_password.sh"), PASSWORD_FILE, why=f"lay down the repository's password as {PASSWORD_FILE}, readable by root only"),
+        stack.script(shell.text("repository_password.sh"), PASSWORD_FILE, settings.repository, why=f"lay down the repository's password as {PASSWORD_FILE}, readable by root only"),
         affects=PASSWORD_FILE,
         no_undo="the password stays: it opens the copies",
-        stdin_secret=reference or "",
+        stdin_secret=settings.repository_password or "",
     )  # fmt: skip
 
 

@@ -71,6 +71,25 @@ def test_a_copy_that_failed_is_made_again(server: Server, name: str, words: tupl
     assert (server.work / mark).read_text().strip() == SUMMARY
 
 
+def test_a_password_that_does_not_open_the_repository_replaces_none(server: Server):
+    file, store = server.folder / "etc" / "password", server.folder / "restic"
+    server.program("restic", "while [ $# -gt 0 ]; do if [ $1 = --password-file ]; then grep -qx right $2; exit; fi; shift; done; exit 1")  # fmt: skip
+    lay = ("repository_password", str(file), str(store))
+    assert server.run(*lay, bare=True, stdin="before there is a repository").returncode == 0
+    assert file.stat().st_mode & 0o777 == 0o600
+    (store / "config").touch()
+    file.write_text("right")
+    refused = server.run(*lay, bare=True, stdin="wrong")
+    assert refused.returncode == 1
+    assert "does not open the repository" in refused.stderr
+    assert [path.name for path in file.parent.iterdir() if path.read_text() == "right"] == ["password"]
+    assert not file.with_name("password.part").exists()
+    file.write_text("wrong")
+    assert server.run(*lay, bare=True, stdin="right").returncode == 0
+    assert file.read_text() == "right"
+    assert file.with_name("password.before").read_text() == "wrong"
+
+
 def test_a_list_of_objects_that_was_cut_off_is_made_again(server: Server):
     (server.work / "frozen-uploads.json").write_text('{"frozen_at":1700000000.5}')
     server.program("docker", """echo '{"size": 3}'; exit 1""")
