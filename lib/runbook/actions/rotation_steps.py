@@ -105,6 +105,11 @@ def rows(parameters: Parameters, program: Program, which: str, name: str) -> Ste
     return Step(name, command, output=True)
 
 
+def _saved(context: Context, secret: str) -> Step:
+    """Return the step that saves the logs of the containers that are about to be made anew."""
+    return stack.save_logs(context.parameters, facts.places(context.parameters, secret).services, context.work)
+
+
 def _made_anew(
     context: Context, secret: str, program: Program, which: str, *, name: str, downtime: float, last: bool
 ) -> tuple[Step, ...]:
@@ -152,6 +157,7 @@ def _with_containers(context: Context, secret: str, program: Program, *told: Ste
     return (
         _write_env(context, secret, program, *after),
         *told,
+        _saved(context, secret),
         *_made_anew(context, secret, program, "new", name="recreate", downtime=AGAIN_SECONDS, last=True),
     )
 
@@ -229,6 +235,7 @@ def _sealed(context: Context, program: Program) -> tuple[Step, ...]:
         stop,
         reencrypt,
         _write_env(context, SEALED, program, before=quiet),
+        _saved(context, SEALED),
         *_made_anew(context, SEALED, program, "new", name="recreate", downtime=AGAIN_SECONDS, last=True),
     )
 

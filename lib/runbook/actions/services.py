@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from runbook.parameters import Parameters
 
 RESTART_SECONDS, START_SECONDS = 5.0, 10.0
+ANEW = "the containers' own logs and files outside of volumes; the logs are saved before"
 # when a container was made, or started on request: a start by hand sets Docker's count of its own restarts back to 0
 CREATED, STARTED = "{{.Created}}", "{{if .RestartCount}}0{{else}}{{.State.StartedAt}}{{end}}"
 # what was started (or made) since the run began need not be started again; times as Docker writes them, to the second
@@ -145,10 +146,9 @@ def _recreate(context: Context, services: tuple[str, ...], found: Containers) ->
             ),
             stack.healthy(parameters, [name], name=f"wait-{name}", seconds=_patience(context)),
         ]  # fmt: skip
-    losses = ("the containers' own logs and files outside of volumes; the logs are saved before",)
     return Plan(
         f"Recreate {_names(services, context)}", parameters.target, context.stamp, steps=(*steps, *stack.served(parameters)),
-        basis=_basis(services, found), losses=losses,
+        basis=_basis(services, found), losses=(ANEW,),
     )  # fmt: skip
 
 
@@ -272,7 +272,8 @@ def _up(context: Context, _services: tuple[str, ...], found: Containers) -> Plan
         evidence=stack.evidence(parameters, lacking or everything),
     )
     notes = (f"{', '.join(stale)} will be made anew: their files changed since",) if stale else ()
+    saved = (stack.save_logs(parameters, stale, context.work),) if stale else ()
     return Plan(
-        title, parameters.target, context.stamp, steps=(step, stack.healthy(parameters, everything, seconds=_patience(context)), *stack.served(parameters)),
-        basis=_basis(everything, found), notes=notes,
+        title, parameters.target, context.stamp, steps=(*saved, step, stack.healthy(parameters, everything, seconds=_patience(context)), *stack.served(parameters)),
+        basis=_basis(everything, found), notes=notes, losses=(ANEW,) if stale else (),
     )  # fmt: skip

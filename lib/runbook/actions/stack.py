@@ -33,19 +33,21 @@ for word in "$@"; do
   esac
 done
 """
+# what was saved stays: when a run goes on, some of the containers are new ones already. The state stands for a whole log.
 SAVE_LOGS = """
 set -euo pipefail
 folder=$1; shift
 install -d -m 700 "$folder"
 for name in "$@"; do
-  if docker inspect "$name" >/dev/null 2>&1; then
-    docker logs --timestamps "$name" > "$folder/$name.log" 2>&1
-    docker inspect --format '{{json .State}}' "$name" > "$folder/$name.state.json"
+  if [ ! -e "$folder/$name.state.json" ] && docker inspect "$name" >/dev/null 2>&1; then
+    docker logs --timestamps "$name" > "$folder/$name.log" 2>&1; sync -f "$folder"
+    docker inspect --format '{{json .State}}' "$name" > "$folder/.part"; mv -T "$folder/.part" "$folder/$name.state.json"
   fi
 done
 sync -f "$folder"
 du -sh "$folder" | cut -f1
 """
+SAVED = 'folder=$1; shift; for name in "$@"; do [ -e "$folder/$name.state.json" ] || exit 1; done'
 KEEP = """
 set -euo pipefail
 folder=$1; shift
@@ -169,11 +171,11 @@ def served(parameters: Parameters, *, prefix: str = "prove") -> tuple[Step, ...]
 
 def save_logs(parameters: Parameters, services: Iterable[str], work: str) -> Step:
     """Return the step that keeps logs and last state of containers, which go away with them."""
-    folder = f"{work}/logs"
-    command = script(
-        SAVE_LOGS, folder, *containers(parameters, services), why=f"save the logs to {folder}", seconds=300
-    )
-    return Step("save-logs", command, affects=folder, no_undo="the saved logs stay, for you to read", output=True)
+    folder, names = f"{work}/logs", containers(parameters, services)
+    command = script(SAVE_LOGS, folder, *names, why=f"save the logs to {folder}", seconds=300)
+    done = Command(("bash", "-c", SAVED, "saved", folder, *names), sudo=True)
+    kept = "the saved logs stay, for you to read"
+    return Step("save-logs", command, affects=folder, no_undo=kept, done=done, output=True)
 
 
 def keep(work: str, *paths: str, name: str = "keep-copies") -> Step:

@@ -126,3 +126,11 @@ def test_only_a_resumed_run_takes_a_new_container_for_its_own_work(
     assert probes[0] is None
     assert probes[1] is not None
     assert probes[1].argv[-2:] == (STAMP, "pazpaz-redis")
+
+
+def test_bringing_up_saves_the_logs_of_what_is_made_anew(parameters: Parameters, healthy: Containers):
+    made = plan(parameters, among(healthy, nginx="exited"), action="up", compose=changed(healthy, "api", "redis"))
+    assert names(made)[:3] == ["save-logs", "up", "wait-healthy"]
+    assert made.steps[0].command.argv[-2:] == ("pazpaz-redis", "pazpaz-api")
+    assert "logs are saved before" in made.losses[0]
+    assert names(plan(parameters, among(healthy, nginx="exited"), action="up"))[0] == "up"

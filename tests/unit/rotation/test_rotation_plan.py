@@ -43,7 +43,7 @@ def names(made: Plan) -> list[str]:
     return [step.name for step in made.steps]
 
 
-END = ["recreate", "wait-healthy", "prove-containers"]
+END = ["save-logs", "recreate", "wait-healthy", "prove-containers"]
 SERVED = ["prove-health", "prove-ready", "note"]
 
 
