@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from runbook.actions.apply import Outcome
-    from runbook.actions.plan import Plan
+    from runbook.actions.plan import Plan, Step
     from runbook.checks import Check
     from runbook.commands import Result
     from runbook.facts import AnyFact
@@ -91,6 +91,12 @@ class Run:
         if self.reference is not None and self.reference.mode == "resume":
             return self.reference.earlier.stamp
         return self.journal.run_id.partition("--")[0]
+
+    @property
+    def begun_before(self) -> tuple[Step, ...]:
+        """Steps that the runs which it goes on with have begun, in order; none for a run of its own."""
+        resumed = self.reference is not None and self.reference.mode == "resume"
+        return self.reference.earlier.all_begun if resumed and self.reference is not None else ()
 
     def __repr__(self) -> str:
         peer = self.connection.peer

@@ -280,3 +280,23 @@ def test_rows_half_under_the_new_key_are_brought_to_one_key(host: Host, desk: De
     assert canaries.secrets_of(host) == before
     assert host.sh(f'docker exec pazpaz-db psql -U pazpaz -A -t -c "{KEYS}"').strip().endswith("|1")
     assert old_note(settings, token(settings)) == NOTE
+
+
+@pytest.mark.matrix
+def test_a_resumed_run_that_goes_wrong_takes_its_forerunner_back_too(host: Host, desk: Desk, settings: Parameters):
+    """Killed when every row is under the new key; then something else breaks while it is gone on with."""
+    before = canaries.secrets_of(host)
+    running = desk.start_apply(ROTATE, secret="encryption-key")
+    assert running.until_step(5)
+    running.kill()
+    phrase = desk.run("resume", running.run_id, "--no-html").plan["phrase"]
+    again = desk.start("resume", running.run_id, "--no-html", "--apply", "--confirm", phrase)
+    assert again.until_step(2)
+    host.sh("docker stop pazpaz-frontend")
+    done = again.wait()
+    assert done.applied["state"] == "rolled back", done
+    assert "undo-reencrypt-back" in {name for _, name, _ in done.steps}
+    host.sh("docker start pazpaz-frontend; practice-ready 120")
+    values = canaries.secrets_of(host)
+    assert values == before
+    check(host, settings, "encryption-key", values, {VARIABLE["encryption-key"]: "a value that nobody has"})

@@ -20,7 +20,7 @@ from runbook.verdict import State, Verdicts
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from runbook.actions.plan import Plan
+    from runbook.actions.plan import Plan, Step
     from runbook.connection import Connection
     from runbook.journal import Journal
     from runbook.parameters import Parameters
@@ -54,6 +54,10 @@ class Asked(Protocol):
     @property
     def label(self) -> str:
         """Begins the names of the run's units on the server."""
+
+    @property
+    def begun_before(self) -> tuple[Step, ...]:
+        """Steps that the runs which it goes on with have begun, in order."""
 
     def plan_anew(self) -> Plan:
         """Gather the facts anew and plan from them."""
@@ -194,7 +198,9 @@ def _carry_out(run: Asked, plan: Plan, before: Verdicts) -> Outcome:
             state = FAILED if failed else WORSE
             return _outcome(state, f"Failed: {reason}", watch, begun, done, _offer(run, resumable=failed is not None))
         say(f"taking it back: {reason.splitlines()[0]}")
-        taken = reference.undo_steps([*plan.steps[:done], *([failed.step] if failed else [])])
+        # of a resumed run all goes back that it and its forerunners began: half a way back would be worse than none
+        steps = [*run.begun_before, *plan.steps[:done], *([failed.step] if failed else [])]
+        taken = reference.undo_steps(reference.in_order(steps))
         try:
             doer.settle()  # a step of which the end was not seen may still be at work
             doer.carry_out(taken, phase="undo")

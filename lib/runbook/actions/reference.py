@@ -54,8 +54,10 @@ class Earlier:
 
     @property
     def all_begun(self) -> tuple[Step, ...]:
-        """Every step that was begun, in order, those of the runs it went on with first."""
-        return (*(self.resumes.all_begun if self.resumes else ()), *self.begun)
+        """Every step that was begun and not taken back, in the procedure's order; the runs it went on with come first."""
+        if self.state == "rolled back":
+            return ()
+        return in_order((*(self.resumes.all_begun if self.resumes else ()), *self.begun))
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +211,15 @@ def undo_plan(earlier: Earlier, target: str, stamp: str) -> Plan:
         tolerates=("*",),  # the state before may have been a bad one; the verdict after it says so
         danger=str(earlier.header.get("kind", "")) == "danger",
     )
+
+
+def in_order(begun: Sequence[Step]) -> tuple[Step, ...]:
+    """Given the steps that several runs began, one run after the other, return each once, where it was begun first.
+
+    That is the procedure's order: a resumed run may begin an early step again, and what is taken back goes from the end.
+    """
+    last = {step.name: step for step in begun}
+    return tuple(last[name] for name in dict.fromkeys(step.name for step in begun))
 
 
 def undo_steps(begun: Sequence[Step]) -> tuple[Step, ...]:

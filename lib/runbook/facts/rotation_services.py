@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -139,12 +140,16 @@ class Rotation(Kept):
     def run_application(self, command: list[str], old: str, new: str) -> subprocess.CompletedProcess[str]:
         """Run a command in a container of its own, made like the service's, with both keys from standard input."""
         seal = self.settings["sealed"]
-        ask(
-            ["docker", "rm", "--force", seal["container"]], seconds=ANSWER_SECONDS
-        )  # what a lost power supply left behind
+        turn = os.open(str(self.folder), os.O_RDONLY)
+        fcntl.flock(turn, fcntl.LOCK_EX)  # one at a time: the next line would end another one that is at work
+        # what a lost power supply left behind
+        ask(["docker", "rm", "--force", seal["container"]], seconds=ANSWER_SECONDS)
         argv = [*seal["compose"], "run", "--rm", "--no-deps", "--no-TTY", "--quiet-pull", "--name", seal["container"]]
         argv += ["--entrypoint", "sh", seal["service"], "-c", READ_AND_RUN, "sh", seal["old_variable"], self.variables[0], "--", *command]  # fmt: skip
-        return ask(argv, old + "\n" + new + "\n")
+        try:
+            return ask(argv, old + "\n" + new + "\n")
+        finally:
+            os.close(turn)
 
     def reencrypt(self, to: str) -> str:
         """Bring every sealed row under this key; rows that are already are left alone."""
@@ -158,7 +163,7 @@ class Rotation(Kept):
 
     def rows(self, key: str) -> str:
         """Raise Wrong unless every sealed row is under this key."""
-        if self.settings["sealed"] and self.old() is None and self.state() != "rotated":
+        if key == "old" and self.settings["sealed"] and self.old() is None and self.state() != "rotated":
             return "nothing was changed"
         value = self.value(key)
         done = self.run_application(self.settings["sealed"]["check"], value, value)
@@ -172,8 +177,7 @@ class Rotation(Kept):
         done = ask(["docker", "inspect", "--format", "{{.State.Running}}", *names], seconds=ANSWER_SECONDS)
         if done.returncode == 0 and "true" not in done.stdout:
             return "stopped"
-        self.containers("new")
-        return self.rows("new")
+        return self.containers("new")  # made anew only after every row was brought under the new key
 
     def inspect(self) -> str:
         """Return as JSON what is known before anything is done; no value is in it."""

@@ -82,6 +82,16 @@ def test_what_a_resumed_run_had_begun_before_is_taken_back_too():
     assert second.runs == {"second", RUN}
 
 
+def test_what_a_resumed_run_began_again_goes_back_once_in_the_procedure_s_order():
+    first = reference.of_events(RUN, journal("a", "b"))
+    second = reference.of_events("second", journal("a", "c", header={"resumes": RUN}), lambda _name: first)
+    assert [step.name for step in second.all_begun] == ["a", "b", "c"]
+    back = reference.of_events(
+        "second", journal("c", header={"resumes": RUN}, state="rolled back"), lambda _name: first
+    )
+    assert back.all_begun == (), "a resumed run that was taken back took its forerunners with it"
+
+
 def test_a_danger_is_a_danger_to_take_back():
     earlier = reference.of_events(RUN, journal("a", header={"kind": "danger"}))
     assert reference.undo_plan(earlier, "sandbox", "20261124T120000Z").danger

@@ -12,6 +12,7 @@ import pytest
 from runbook.facts import rotation
 from runbook.facts.rotation_kept import Kept
 from runbook.facts.rotation_lines import Wrong, value_of
+from runbook.facts.rotation_services import Rotation
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,6 +100,13 @@ def test_other_lines_that_changed_meanwhile_stay(kept: Kept):
 def test_nothing_to_put_back_changes_nothing(kept: Kept):
     assert kept.restore_env() == "nothing was changed"
     assert kept.text() == TEXT
+
+
+def test_without_a_new_value_no_row_can_be_under_it(kept: Kept):
+    rotation_of_key = Rotation(kept.settings | {"sealed": {"check": ["true"]}}, kept.folder)
+    with pytest.raises(Wrong, match="no new value yet"):
+        rotation_of_key.rows("new")
+    assert rotation_of_key.rows("old") == "nothing was changed"
 
 
 def test_what_was_confirmed_is_not_taken_back(kept: Kept):
