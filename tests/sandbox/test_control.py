@@ -95,6 +95,21 @@ def test_down_saves_the_logs_first_and_is_taken_back(host: Host, desk: Desk):
     assert before.differences(snapshot.take(host), ignore=(*snapshot.UNDONE, "network")) == []
 
 
+def test_what_was_stopped_on_purpose_is_not_started_by_taking_down_back(host: Host, desk: Desk):
+    host.compose("stop", "arq-worker")
+    try:
+        undone = desk.undo(desk.apply(CONTROL, action="down"))
+        assert undone.applied["state"] == "applied", undone
+        assert state(host, "pazpaz-arq-worker")["status"] == "created"
+        assert (
+            host.sh("docker ps --filter label=com.docker.compose.project=pazpaz --format '{{.Names}}' | wc -l").strip()
+            == "7"
+        )
+    finally:
+        host.compose("up", "-d", "--pull", "never")
+    host.sh("practice-ready 120")
+
+
 def test_the_plan_as_shell_text_does_the_same(host: Host, desk: Desk):
     before = state(host, "pazpaz-api")
     done = desk.run(

@@ -215,14 +215,13 @@ def _down(context: Context, _services: tuple[str, ...], found: Containers) -> Pl
         return Plan(
             title, parameters.target, context.stamp, nothing="there are no containers", basis=_basis(everything, found)
         )
-    back = (Step("up-again", _up_command(parameters)), stack.healthy(parameters, everything, name="wait-up"))
     steps = (
         stack.save_logs(parameters, there, context.work),
         Step(
             "down",
             stack.compose(parameters, "down", why="remove the containers and the network; volumes stay"),
             affects=", ".join(there),
-            undo=back,
+            undo=_up_again(parameters, there, tuple(name for name in there if _runs(name, found))),
             done=Command(("bash", "-c", GONE, "gone", *stack.containers(parameters, everything))),
         ),
     )
@@ -230,6 +229,20 @@ def _down(context: Context, _services: tuple[str, ...], found: Containers) -> Pl
         title, parameters.target, context.stamp, steps=steps, basis=_basis(everything, found), tolerates=("*",),
         losses=("the containers with their logs and what they wrote outside of volumes; the logs are saved before",),
     )  # fmt: skip
+
+
+def _up_again(parameters: Parameters, there: tuple[str, ...], ran: tuple[str, ...]) -> tuple[Step, ...]:
+    """Return what brings back the containers that were there; those that did not run were stopped on purpose and stay so."""
+    stopped = tuple(name for name in there if name not in ran)
+    every = len(ran) == len(parameters.stack.services)
+    why = f"make and start {', '.join(ran)}, in order; what did not run before is not started"
+    up = stack.compose(parameters, "up", "--detach", "--no-deps", "--pull", "never", *ran, why=why)
+    made = stack.compose(parameters, "create", "--no-build", "--pull", "never", *stopped, why=f"make {', '.join(stopped)}, which did not run before, and do not start them")  # fmt: skip
+    return (
+        *((Step("up-again", _up_command(parameters) if every else up),) if ran else ()),
+        *((Step("make-stopped", made),) if stopped else ()),
+        *((stack.healthy(parameters, ran, name="wait-up"),) if ran else ()),
+    )
 
 
 def _up_command(parameters: Parameters) -> Command:
@@ -271,7 +284,11 @@ def _up(context: Context, _services: tuple[str, ...], found: Containers) -> Plan
         no_undo="" if back else "containers are made from the files as they are now; put the files back to go back",
         evidence=stack.evidence(parameters, lacking or everything),
     )
-    notes = (f"{', '.join(stale)} will be made anew: their files changed since",) if stale else ()
+    notes = (
+        (f"{', '.join(stale)} will be made anew: their files changed since; an undo leaves them so, the old containers are gone",)
+        if stale
+        else ()
+    )  # fmt: skip
     saved = (stack.save_logs(parameters, stale, context.work),) if stale else ()
     return Plan(
         title, parameters.target, context.stamp, steps=(*saved, step, stack.healthy(parameters, everything, seconds=_patience(context)), *stack.served(parameters)),

@@ -134,3 +134,27 @@ def test_bringing_up_saves_the_logs_of_what_is_made_anew(parameters: Parameters,
     assert made.steps[0].command.argv[-2:] == ("pazpaz-redis", "pazpaz-api")
     assert "logs are saved before" in made.losses[0]
     assert names(plan(parameters, among(healthy, nginx="exited"), action="up"))[0] == "up"
+
+
+def test_taking_down_back_starts_only_what_ran_before(parameters: Parameters, healthy: Containers):
+    def back(found: Containers) -> dict[str, list[str]]:
+        down = next(step for step in plan(parameters, found, action="down").steps if step.name == "down")
+        return {step.name: list(step.command.argv) for step in down.undo}
+
+    every = back(healthy)
+    assert list(every) == ["up-again", "wait-up"]
+    assert every["up-again"][-3:] == ["--detach", "--pull", "never"]
+    some = back(among(healthy, arq_worker="exited", clamav="absent", redis="restarting"))
+    assert list(some) == ["up-again", "make-stopped", "wait-up"]
+    assert some["up-again"][-9:] == ["--no-deps", "--pull", "never", "db", "redis", "minio", "api", "frontend", "nginx"]
+    assert some["make-stopped"][-5:] == ["create", "--no-build", "--pull", "never", "arq-worker"]
+    assert "pazpaz-arq-worker" not in " ".join(some["wait-up"])
+    assert list(back(among(healthy, **{name.replace("-", "_"): "exited" for name in ORDER}))) == ["make-stopped"]
+
+
+def test_bringing_up_says_what_an_undo_leaves(parameters: Parameters, healthy: Containers):
+    made = plan(parameters, among(healthy, nginx="exited"), action="up", compose=changed(healthy, "api"))
+    assert [
+        note for note in made.notes if note.startswith("api will be made anew") and "an undo leaves them so" in note
+    ]
+    assert [word for word in made.steps[1].undo[0].command.argv if word in ORDER] == ["nginx"]
