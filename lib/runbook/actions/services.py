@@ -84,6 +84,16 @@ def _stale(context: Context, services: tuple[str, ...], found: Containers) -> li
     ]  # fmt: skip
 
 
+def _unknown(context: Context) -> str:
+    """Why it is not known whether the files changed since the containers were made; empty where it is."""
+    compose = context.facts.get("compose")
+    if isinstance(compose, Missing):
+        return f"whether the files changed since the containers were made is not known: {compose.reason}"
+    if not compose.valid:
+        return f"whether the files changed since the containers were made is not known, since Compose refuses them: {compose.error}"
+    return ""
+
+
 def _since(context: Context, shown: str, container: str) -> Command | None:
     """Return the probe whether an earlier run did it; none in a run of its own, where it was somebody else or Docker itself."""
     if not context.resumed:
@@ -119,10 +129,11 @@ def _restart(context: Context, services: tuple[str, ...], found: Containers) -> 
             stack.healthy(parameters, [name], name=f"wait-{name}", seconds=_patience(context)),
         ]
     stale = _stale(context, services, found)
+    unknown = _unknown(context)
     notes = (
         (f'{", ".join(stale)}: the compose file or {parameters.stack.env_file} changed since the container was made, and a restart does not re-read them; action="recreate" does',)
         if stale
-        else ()
+        else (unknown,) if unknown else ()
     )  # fmt: skip
     return Plan(
         f"Restart {_names(services, context)}", parameters.target, context.stamp, steps=(*steps, *stack.served(parameters)),
@@ -255,14 +266,16 @@ def _up(context: Context, _services: tuple[str, ...], found: Containers) -> Plan
     parameters = context.parameters
     everything = stack.chosen_services(parameters, "")
     lacking = tuple(name for name in everything if not _runs(name, found))
-    stale = _stale(context, everything, found)
+    stale, unknown = _stale(context, everything, found), _unknown(context)
     title = "Bring the whole stack up"
     if not lacking and not stale:
         return Plan(
             title,
             parameters.target,
             context.stamp,
-            nothing="everything is started, made from the files as they are now",
+            nothing=f"everything is started; {unknown}"
+            if unknown
+            else "everything is started, made from the files as they are now",
             basis=_basis(everything, found),
         )
     back = (
@@ -287,7 +300,7 @@ def _up(context: Context, _services: tuple[str, ...], found: Containers) -> Plan
     notes = (
         (f"{', '.join(stale)} will be made anew: their files changed since; an undo leaves them so, the old containers are gone",)
         if stale
-        else ()
+        else (unknown,) if unknown else ()
     )  # fmt: skip
     saved = (stack.save_logs(parameters, stale, context.work),) if stale else ()
     return Plan(

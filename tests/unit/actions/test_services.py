@@ -12,7 +12,7 @@ from captured import Captured
 from runbook.actions.plan import Context, Plan
 from runbook.actions.services import control
 from runbook.errors import PreflightError
-from runbook.facts import Facts, gather
+from runbook.facts import Facts, Missing, gather
 from runbook.facts.compose import ComposeFile
 from runbook.facts.services import Containers, containers
 from runbook.verdict import Verdicts
@@ -158,3 +158,23 @@ def test_bringing_up_says_what_an_undo_leaves(parameters: Parameters, healthy: C
         note for note in made.notes if note.startswith("api will be made anew") and "an undo leaves them so" in note
     ]
     assert [word for word in made.steps[1].undo[0].command.argv if word in ORDER] == ["nginx"]
+
+
+@pytest.mark.parametrize(
+    ("compose", "reason"),
+    [
+        (Missing("compose", "docker: it took too long"), "is not known: docker: it took too long"),
+        (
+            ComposeFile(valid=False, error="yaml: line 3", would={}, unset=()),
+            "since Compose refuses them: yaml: line 3",
+        ),
+    ],
+)
+def test_where_compose_gives_no_answer_that_is_said(
+    parameters: Parameters, healthy: Containers, compose: Any, reason: str
+):
+    made = plan(parameters, healthy, services="api", compose=compose)
+    assert len(made.notes) == 1
+    assert made.notes[0].endswith(reason)
+    assert plan(parameters, healthy, action="up", compose=compose).nothing.endswith(reason)
+    assert plan(parameters, among(healthy, api="exited"), action="up", compose=compose).notes[0].endswith(reason)
