@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 import snapshot
 from changes import Desk
+from test_uploads import store
 
 from conftest import Host, https
 from runbook import parameters
@@ -55,6 +56,15 @@ def new(lost: snapshot.Snapshot) -> Iterator[Host]:
     lifecycle.down(NEW)
 
 
+@pytest.fixture
+def unequipped(lost: snapshot.Snapshot) -> Iterator[Host]:
+    """As a provider hands it over: no engine, no restic, no certbot."""
+    assert lost.lines
+    lifecycle.up(NEW, kind=Kind.BARE, like=None)
+    yield Host(NEW)
+    lifecycle.down(NEW)
+
+
 def same_data(lost: snapshot.Snapshot, new: Host) -> None:
     now = snapshot.take(new)
     for topic in ("table", "object"):
@@ -84,6 +94,17 @@ def test_a_bare_host_becomes_the_lost_one(lost: snapshot.Snapshot, new: Host, tm
 
 
 @pytest.mark.matrix
+def test_a_host_without_packages_becomes_the_lost_one(lost: snapshot.Snapshot, unequipped: Host, tmp_path: Path):
+    assert unequipped.sh("command -v docker restic certbot || true") == ""
+    desk = Desk(tmp_path, f"sandbox@{unequipped.name}")
+    done = desk.apply(RECOVERY, lost=f"sandbox@{LOST}")
+    assert done.applied["state"] == "applied", done
+    assert "install-packages" in [name for _, name, _ in done.steps]
+    serves(unequipped)
+    same_data(lost, unequipped)
+
+
+@pytest.mark.matrix
 @pytest.mark.parametrize("killed_at", [4, 9, 14])
 def test_a_recovery_that_was_killed_half_way_goes_on(
     lost: snapshot.Snapshot, new: Host, tmp_path: Path, killed_at: int
@@ -96,6 +117,25 @@ def test_a_recovery_that_was_killed_half_way_goes_on(
     assert resumed.applied["state"] == "applied", resumed
     serves(new)
     same_data(lost, new)
+
+
+@pytest.mark.matrix
+def test_users_may_delete_uploads_before_a_recovery_that_was_killed_goes_on(
+    lost: snapshot.Snapshot, new: Host, tmp_path: Path
+):
+    desk = Desk(tmp_path, f"sandbox@{new.name}")
+    running = desk.start_apply(RECOVERY, lost=f"sandbox@{LOST}")
+    assert running.until(
+        lambda found: any(e.kind == "step.start" and e.data["name"] == "prove-health" for e in found)
+    )  # users are served from here on
+    running.kill()
+    gone = store(new, "print(next(iter(store.list_objects(bucket, recursive=True))).object_name)")
+    store(new, f"store.remove_object(bucket, {gone!r})")
+    resumed = desk.resume(running.run_id)
+    assert resumed.applied["state"] == "applied", resumed
+    serves(new)
+    (key,) = [name for name in lost.topic("object") if name.endswith(gone)]
+    assert lost.topic("object").keys() - snapshot.take(new).topic("object").keys() == {key}
 
 
 def test_a_server_that_is_not_bare_is_refused(host: Host, tmp_path: Path):
