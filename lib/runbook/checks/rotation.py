@@ -72,7 +72,11 @@ def unfinished(facts: Facts, parameters: Parameters) -> list[Verdict]:
 
 
 def session(facts: Facts, _parameters: Parameters) -> list[Verdict]:
-    """A login from before a new JWT secret is refused; any other still counts."""
+    """A login from before a new JWT secret is refused; any other still counts.
+
+    Nothing is said of a login from between a rotation's beginning and its end, as a resumed run has one: it may be under
+    either secret.
+    """
     found = facts.get("session")
     if isinstance(found, Missing):
         return [unknown("rotation.session", "earlier login", found, next_notebook=BREACH)]
@@ -81,6 +85,8 @@ def session(facts: Facts, _parameters: Parameters) -> list[Verdict]:
         return []
     entry = rotated.last_change("jwt-secret")
     ended = entry is not None and entry.at.timestamp() >= found.since
+    if entry is not None and ended and rotated.beginning(entry).at.timestamp() < found.since:
+        return []
     wanted = "refused" if ended else "accepted"
     return [
         flag(

@@ -79,6 +79,11 @@ class Rotation:
         """Return the last line about a secret."""
         return next((entry for entry in reversed(self.entries) if entry.secret == secret), None)
 
+    def beginning(self, entry: Entry) -> Entry:
+        """Return the line with which the run of this one began; the line itself where there is none."""
+        mine = [one for one in self.entries if (one.secret, one.run, one.state) == (entry.secret, entry.run, "begun")]
+        return mine[0] if mine else entry
+
     def last_change(self, secret: str) -> Entry | None:
         """Return the last rotation of a secret that stands: neither begun only, nor taken back."""
         undone = {entry.run for entry in self.entries if entry.secret == secret and entry.state == "undone"}

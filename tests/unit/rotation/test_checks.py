@@ -79,6 +79,13 @@ def test_a_login_ends_with_its_key_and_only_then(
     assert [row.state for row in rotation.session(facts(*log, session=session), parameters)] == [state]
 
 
+@pytest.mark.parametrize(("began_days", "rows"), [(2, 0), (0.8, 1)])
+def test_a_login_of_a_resumed_rotation_says_nothing(parameters: Parameters, began_days: float, rows: int):
+    log = [entry("begun", began_days), entry("rotated", 0.5)]
+    session = Session("accepted", (NOW - DAY).timestamp())
+    assert len(rotation.session(facts(*log, session=session), parameters)) == rows
+
+
 def test_no_evidence_is_unknown(parameters: Parameters):
     lacking = Facts({"rotation": Missing("rotation", "x"), "session": Missing("session", "y")}, {}, seconds=0)
     found = [
