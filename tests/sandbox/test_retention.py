@@ -125,6 +125,34 @@ def test_old_runs_leave_the_repository_and_then_the_place_off_the_server(host: H
 
 
 @pytest.mark.matrix
+def test_what_the_server_s_repository_has_lost_is_not_deleted_off_it(host: Host, desk: Desk):
+    host.reset()
+    assert desk.apply(FULL, classes="configuration").applied["state"] == "applied"
+    old = [forge(host, days) for days in (1, 2, 3, 60)][-1]
+    assert desk.apply(FULL, classes="configuration").applied["state"] == "applied"
+    ids = [row["id"] for row in snapshots(host) if old in row["tags"]]
+    restic(host, f"forget --quiet {' '.join(ids)}")  # it is only left off the server now, and too old
+    assert desk.apply(FULL, classes="configuration", off_server=False).applied["state"] == "applied"
+    away, store = Elsewhere.of(host), "/opt/pazpaz/backups/restic"
+    there = held(away)
+    assert {f"snapshots/{one}" for one in ids} <= there
+    pack = host.sh(f"cd {store}; find data -type f -printf '%s %p\\n' | sort -n | tail -n 1 | cut -d ' ' -f 2").strip()
+    host.sh(f"mv {store}/{pack} /var/tmp/pack")
+    try:
+        damaged = desk.apply(RETENTION)
+        assert "prune-off-host" not in [name for _, name, _ in damaged.steps], damaged
+        assert held(away) >= there
+    finally:
+        host.sh(f"mv /var/tmp/pack {store}/{pack}")
+    done = desk.apply(RETENTION)
+    assert done.applied["state"] == "applied", done
+    assert [name for _, name, _ in done.steps][-2:] == ["check-repository", "prune-off-host"]
+    assert held(away, "snapshots") == {f"snapshots/{row['id']}" for row in snapshots(host)}
+    assert pack in held(away)
+    assert away.sh("restic check --read-data").returncode == 0
+
+
+@pytest.mark.matrix
 def test_copies_off_the_server_stay_when_the_server_has_lost_its_own(host: Host, desk: Desk):
     assert desk.apply(FULL, classes="configuration").applied["state"] == "applied"
     away = Elsewhere.of(host)
