@@ -153,6 +153,23 @@ def test_what_the_server_s_repository_has_lost_is_not_deleted_off_it(host: Host,
 
 
 @pytest.mark.matrix
+def test_a_retention_that_was_cut_off_before_its_catalogue_goes_on(host: Host, desk: Desk):
+    assert desk.apply(FULL, classes="configuration", off_server=False).applied["state"] == "applied"
+    old = [forge(host, days) for days in (1, 2, 3, 60)][-1]
+    assert desk.apply(FULL, classes="configuration", off_server=False).applied["state"] == "applied"
+    catalogue = "/opt/pazpaz/backups/catalogue.json"
+    assert old in host.sh(f"cat {catalogue}")
+    running = desk.start_apply(RETENTION, off_server=False)
+    assert running.until(lambda found: any(e.kind == "step.start" and e.data["name"] == "prune" for e in found))
+    running.kill()
+    resumed = desk.resume(running.run_id)
+    assert resumed.applied["state"] == "applied", resumed
+    assert resumed.steps[-1][1] == "catalogue"
+    assert old not in host.sh(f"cat {catalogue}")
+    assert "no errors were found" in restic(host, "check")
+
+
+@pytest.mark.matrix
 def test_copies_off_the_server_stay_when_the_server_has_lost_its_own(host: Host, desk: Desk):
     assert desk.apply(FULL, classes="configuration").applied["state"] == "applied"
     away = Elsewhere.of(host)
