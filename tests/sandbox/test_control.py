@@ -95,6 +95,7 @@ def test_down_saves_the_logs_first_and_is_taken_back(host: Host, desk: Desk):
     assert before.differences(snapshot.take(host), ignore=(*snapshot.UNDONE, "network")) == []
 
 
+@pytest.mark.matrix
 def test_what_was_stopped_on_purpose_is_not_started_by_taking_down_back(host: Host, desk: Desk):
     host.compose("stop", "arq-worker")
     try:
