@@ -8,7 +8,7 @@ from sandbox import docker as docker_
 from sandbox import golden, host, identity, images, outside, prune, state
 from sandbox import ports as ports_
 from sandbox.docker import docker, inspect
-from sandbox.errors import NotReadyError, NotUpError, SandboxError
+from sandbox.errors import EngineError, NotReadyError, NotUpError, SandboxError
 from sandbox.inside import execute, fetch
 from sandbox.kind import Kind
 from sandbox.progress import Progress
@@ -105,10 +105,25 @@ def _bring_up_to_date(sandbox: Sandbox, rows: int, progress: Progress) -> None:
         progress.say(f"filling the big table to {rows} rows")
         _fill(sandbox, rows)
     # a backup and a look at renewals as of now: on a copied server they would be as old as the golden state
-    execute(sandbox.name, ["systemctl", "start", "pazpaz-backup.service"], check=True, timeout_s=BACKUP_WITHIN_S)
+    _back_up(sandbox, progress)
     execute(sandbox.name, ["systemctl", "start", "--no-block", "certbot.service"], check=True)
     fetch(sandbox, outside.SYNTHETIC_PASSWORD, "synthetic_password")
     fetch(sandbox, outside.ROOT_CERTIFICATE, "ca.crt")
+
+
+def _back_up(sandbox: Sandbox, progress: Progress) -> None:
+    """Take the nightly backup now; once more where the engine inside, just started, did not take the first one.
+
+    Raises:
+        EngineError: it failed twice; the text has what the unit said.
+    """
+    begin = ["systemctl", "start", "pazpaz-backup.service"]
+    if execute(sandbox.name, begin, timeout_s=BACKUP_WITHIN_S).ok:
+        return
+    told = execute(sandbox.name, ["journalctl", "--unit=pazpaz-backup", "--lines=8", "--output=cat"]).stdout.strip()
+    progress.say(f"the backup failed, once more: {told}")
+    if not execute(sandbox.name, begin, timeout_s=BACKUP_WITHIN_S).ok:
+        raise EngineError(f"the nightly backup of {sandbox.name} fails: {told}")
 
 
 def start(sandbox: Sandbox, found: dict[str, Any], progress: Progress) -> None:

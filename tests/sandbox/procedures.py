@@ -72,7 +72,7 @@ def _secret_replaced(variable: str) -> Callable[[Host], str]:
         told = host.sh(f"""{_value(variable)}
         [ "$(printf %s "$value" | sha256sum)" != "$(cat {MARK})" ] || echo the value is the old one
         for name in pazpaz-api pazpaz-arq-worker; do
-            docker inspect -f '{{{{json .Config.Env}}}}' $name | grep -qF "$value" || echo "$name runs with another value"
+            docker inspect -f '{{{{json .Config.Env}}}}' $name | grep -qF -e "$value" || echo "$name runs with another value"
         done
         PGPASSWORD=$(sed -n 's/^POSTGRES_PASSWORD=//p' /opt/pazpaz/.env.production)
         export PGPASSWORD

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from changes import Warm
+
     from conftest import Host
 
 pytestmark = [pytest.mark.sandbox]
@@ -27,9 +29,9 @@ SAMPLE = [
 
 
 @pytest.fixture
-def bench(host: Host, tmp_path: Path) -> Iterator[Bench]:
+def bench(host: Host, tmp_path: Path, warm: Warm) -> Iterator[Bench]:
     """The server, brought back to the known state afterwards."""
-    yield Bench(host, tmp_path)
+    yield Bench(host, tmp_path, warm)
     host.reset()
 
 

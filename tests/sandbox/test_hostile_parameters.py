@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,6 +10,7 @@ from cli import runbook
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from subprocess import CompletedProcess
 
     from conftest import Host
 
@@ -22,16 +24,30 @@ HOSTILE = [
 ]
 
 
+WRITING = (
+    "select 1; delete from clients",
+    "set transaction read write; delete from clients",
+    "begin; set session characteristics as transaction read write; commit; delete from clients",
+    r"\! touch " + MARK,
+    "select 1 \\; drop table clients",
+    f"copy (select 1) to program 'touch {MARK}'",
+    "select pg_terminate_backend(pid) from pg_stat_activity",
+    "select lo_import('/etc/passwd')",
+)
+
+
 @pytest.mark.parametrize(
     ("name", "parameter"),
     [("02-services/logs", "service"), ("02-services/logs", "since"), ("06-database/query", "query")],
 )
 def test_hostile_values_never_become_code(host: Host, tmp_path: Path, name: str, parameter: str) -> None:
-    for value in HOSTILE:
-        done = runbook("run", name, "--target", "sandbox", "--no-html", "-p", parameter, value, outputs=tmp_path)
-        said = done.stdout + done.stderr
-        assert "Traceback" not in said
-        assert done.returncode in {0, 1, 2, 3, 4, 5}
+    def run(value: str) -> CompletedProcess[str]:
+        return runbook("run", name, "--target", "sandbox", "--no-html", "-p", parameter, value, outputs=tmp_path)
+
+    with ThreadPoolExecutor(len(HOSTILE)) as all_at_once:
+        for done in all_at_once.map(run, HOSTILE):
+            assert "Traceback" not in done.stdout + done.stderr
+            assert done.returncode in {0, 1, 2, 3, 4, 5}
     assert host.sh(f"ls {MARK} 2>/dev/null || echo absent").strip() == "absent"
     assert host.sh(f"docker exec pazpaz-db ls {MARK} 2>/dev/null || echo absent").strip() == "absent"
 
@@ -46,20 +62,14 @@ def test_a_parameter_of_100_kb_is_refused_at_once(host: Host, tmp_path: Path) ->
 
 def test_sql_cannot_write_and_cannot_leave_its_session(host: Host, tmp_path: Path) -> None:
     before = host.sh("docker exec pazpaz-db psql -U pazpaz -d pazpaz -tAc 'select count(*) from clients'").strip()
-    for sql in (
-        "select 1; delete from clients",
-        "set transaction read write; delete from clients",
-        "begin; set session characteristics as transaction read write; commit; delete from clients",
-        r"\! touch " + MARK,
-        "select 1 \\; drop table clients",
-        f"copy (select 1) to program 'touch {MARK}'",
-        "select pg_terminate_backend(pid) from pg_stat_activity",
-        "select lo_import('/etc/passwd')",
-    ):
-        done = runbook(
-            "run", "06-database/query", "--target", "sandbox", "--no-html", "-p", "query", sql, outputs=tmp_path
-        )
-        assert "Traceback" not in done.stdout + done.stderr
+
+    def run(sql: str) -> CompletedProcess[str]:
+        words = ("run", "06-database/query", "--target", "sandbox", "--no-html", "-p", "query", sql)
+        return runbook(*words, outputs=tmp_path)
+
+    with ThreadPoolExecutor(3) as at_once:
+        for done in at_once.map(run, WRITING):
+            assert "Traceback" not in done.stdout + done.stderr
     after = host.sh("docker exec pazpaz-db psql -U pazpaz -d pazpaz -tAc 'select count(*) from clients'").strip()
     assert after == before
     assert host.sh(f"docker exec pazpaz-db ls {MARK} 2>/dev/null || echo absent").strip() == "absent"

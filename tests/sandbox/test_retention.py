@@ -92,6 +92,7 @@ def test_cut_off_before_it_deletes_it_is_taken_back(host: Host, desk: Desk):
     assert not [name for name in dumps(host) if name.startswith("set-aside-")]
 
 
+@pytest.mark.matrix
 def test_old_copies_go_with_what_lies_beside_them(host: Host, desk: Desk):
     host.sh(AGED)
     there = dumps(host)
