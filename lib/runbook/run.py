@@ -88,15 +88,21 @@ class Run:
     @property
     def stamp(self) -> str:
         """The time in the names of what this run makes; a resumed run goes on with the first one's."""
-        if self.reference is not None and self.reference.mode == "resume":
-            return self.reference.earlier.stamp
+        if self._goes_on_with is not None:
+            return self._goes_on_with.stamp
         return self.journal.run_id.partition("--")[0]
 
     @property
     def begun_before(self) -> tuple[Step, ...]:
         """Steps that the runs which it goes on with have begun, in order; none for a run of its own."""
-        resumed = self.reference is not None and self.reference.mode == "resume"
-        return self.reference.earlier.all_begun if resumed and self.reference is not None else ()
+        return self._goes_on_with.all_begun if self._goes_on_with is not None else ()
+
+    @property
+    def _goes_on_with(self) -> reference.Earlier | None:
+        """The earlier run that this one resumes."""
+        if self.reference is None or self.reference.mode != "resume":
+            return None
+        return self.reference.earlier
 
     def __repr__(self) -> str:
         peer = self.connection.peer
@@ -202,7 +208,7 @@ class Run:
         if self.reference is not None and self.reference.mode == "undo":
             taken = reference.undo_plan(self.reference.earlier, self.parameters.target, self.stamp)
             return planning.less_finished(self.connection, taken)
-        resumed = self.reference is not None and self.reference.mode == "resume"
+        resumed = self._goes_on_with is not None
         context = Context(facts, verdict, self.parameters, self.values, self.stamp, resumed)
         return planning.make(self.connection, self.notebook.name, context)
 

@@ -42,6 +42,11 @@ class Host:
             f"cd /opt/pazpaz && docker compose -f docker-compose.prod.yml --env-file .env.production {' '.join(words)}"
         )
 
+    def paste(self, text: str) -> str:
+        """Have a root shell read what was printed to be pasted, and return everything that it says."""
+        self.sh(f"cat > /tmp/instructions <<'END_OF_TEXT'\n{text}\nEND_OF_TEXT")
+        return self.sh("cd /; bash < /tmp/instructions 2>&1; rm /tmp/instructions")
+
     def reset(self) -> None:
         """Bring the server back to the known state."""
         lifecycle.reset(self.name)

@@ -117,9 +117,7 @@ def test_the_plan_as_shell_text_does_the_same(host: Host, desk: Desk):
         "run", CONTROL, "--target", desk.target, "-p", "action", "recreate", "-p", "services", "api", "--instructions"
     )
     assert state(host, "pazpaz-api") == before, "printing changes nothing"
-    text = host.sh(
-        f"cat > /tmp/instructions <<'END_OF_TEXT'\n{done.text}\nEND_OF_TEXT\nbash < /tmp/instructions 2>&1; rm /tmp/instructions"
-    )
+    text = host.paste(done.text)
     assert "all 5 steps are done" in text
     assert lock(host) == ""
     after = state(host, "pazpaz-api")
@@ -216,9 +214,7 @@ def test_the_plan_as_shell_text_is_refused_while_another_is_at_work(host: Host, 
     done = desk.run("run", CONTROL, "--target", desk.target, "-p", "services", "clamav", "--instructions")
     host.sh('mkdir -p /var/lib/runbook; echo \'{"operator": "ada"}\' > /var/lib/runbook/lock')
     try:
-        text = host.sh(
-            f"cat > /tmp/instructions <<'END_OF_TEXT'\n{done.text}\nEND_OF_TEXT\nbash < /tmp/instructions 2>&1; rm /tmp/instructions"
-        )
+        text = host.paste(done.text)
         assert '"operator": "ada"' in text
         assert "is being changed by another, so nothing was done" in text
         assert "ada" in lock(host)

@@ -174,8 +174,7 @@ def test_the_plan_as_shell_text_does_the_same(host: Host, desk: Desk):
     printed = runbook("run", RESTORE, "--target", desk.target, "-p", "backup", nightly(host), "--instructions")
     assert printed.returncode == 0, printed.stderr
     assert dumps.databases(host) == {"pazpaz"}, "printing changes nothing"
-    host.sh(f"cat > /tmp/instructions <<'END_OF_TEXT'\n{printed.stdout}\nEND_OF_TEXT")
-    text = host.sh("cd /; bash < /tmp/instructions 2>&1; rm /tmp/instructions")
+    text = host.paste(printed.stdout)
     assert "steps are done" in text, text
     assert len(dumps.databases(host)) == 2
     assert late_rows(host) == 0

@@ -72,9 +72,7 @@ def test_the_plan_as_shell_text_deploys_the_same(host: Host, desk: Desk):
     before = containers(host)
     done = desk.run("run", BACKEND, "--target", desk.target, "--instructions")
     assert containers(host) == before, "printing changes nothing"
-    text = host.sh(
-        f"cat > /tmp/instructions <<'END_OF_TEXT'\n{done.text}\nEND_OF_TEXT\nbash < /tmp/instructions 2>&1; rm /tmp/instructions"
-    )
+    text = host.paste(done.text)
     assert "steps are done" in text, text
     assert served(host) == "1.1.0"
     assert (

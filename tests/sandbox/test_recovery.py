@@ -48,21 +48,23 @@ def lost(tmp_path_factory: pytest.TempPathFactory) -> Iterator[snapshot.Snapshot
     lifecycle.down(LOST)
 
 
+def handed_over(kind: Kind) -> Iterator[Host]:
+    lifecycle.up(NEW, kind=kind, like=None)
+    yield Host(NEW)
+    lifecycle.down(NEW)
+
+
 @pytest.fixture
 def new(lost: snapshot.Snapshot) -> Iterator[Host]:
     assert lost.lines
-    lifecycle.up(NEW, kind=Kind.EQUIPPED, like=None)
-    yield Host(NEW)
-    lifecycle.down(NEW)
+    yield from handed_over(Kind.EQUIPPED)
 
 
 @pytest.fixture
 def unequipped(lost: snapshot.Snapshot) -> Iterator[Host]:
     """As a provider hands it over: no engine, no restic, no certbot."""
     assert lost.lines
-    lifecycle.up(NEW, kind=Kind.BARE, like=None)
-    yield Host(NEW)
-    lifecycle.down(NEW)
+    yield from handed_over(Kind.BARE)
 
 
 def same_data(lost: snapshot.Snapshot, new: Host) -> None:

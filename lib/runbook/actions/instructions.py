@@ -9,8 +9,8 @@ import math
 from typing import TYPE_CHECKING
 
 from runbook.actions import lock
-from runbook.actions.plan import STATE_FOLDER
 from runbook.commands import Command, quote
+from runbook.facts import STATE_FOLDER
 
 if TYPE_CHECKING:
     from runbook.actions.plan import Plan, Step

@@ -11,9 +11,9 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from runbook.actions.plan import STATE_FOLDER
 from runbook.commands import Command
 from runbook.errors import LockError, RunbookError
+from runbook.facts import STATE_FOLDER
 
 if TYPE_CHECKING:
     from runbook.connection import Connection

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from runbook.commands import Command
+from runbook.facts import STATE_FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from runbook.parameters import Parameters
     from runbook.verdict import Verdicts
 
-STATE_FOLDER = "/var/lib/runbook"  # on the server, root only: the lock, and what is kept to undo changes
 STAMP_MARK = "STAMP"
 PHRASE_DIGITS = 8
 

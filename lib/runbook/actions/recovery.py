@@ -10,10 +10,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from runbook.actions import repository, shell, stack
-from runbook.actions.plan import STATE_FOLDER, Context, Plan, Step
+from runbook.actions.plan import Context, Plan, Step
 from runbook.commands import Command
 from runbook.errors import PreflightError
-from runbook.facts import Missing
+from runbook.facts import STATE_FOLDER, Missing
 from runbook.facts.compose import compose_argv
 from runbook.facts.recovery import BEGUN, MARKER, PROGRAMS, Copy, NewHost
 from runbook.facts.repository import PASSWORD_FILE

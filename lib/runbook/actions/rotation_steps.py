@@ -6,8 +6,9 @@ import json
 from typing import TYPE_CHECKING
 
 from runbook.actions import stack
-from runbook.actions.plan import STATE_FOLDER, Context, Step
+from runbook.actions.plan import Context, Step
 from runbook.commands import Command
+from runbook.facts import STATE_FOLDER
 from runbook.facts import rotation as facts
 from runbook.facts.rotation import DATABASE, JWT, REDIS, SEALED
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from runbook.commands import Command, Result
     from runbook.parameters import Parameters
 
+STATE_FOLDER = "/var/lib/runbook"  # on the server, root only: the lock, logs of changes, what is kept to undo them
 T = TypeVar("T")
 # a parser that trips over an output that nobody has seen yet is missing evidence, not the end of the run
 UNREADABLE = (ParseError, KeyError, ValueError, IndexError, TypeError, AttributeError, RecursionError)

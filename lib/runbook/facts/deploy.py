@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from runbook.commands import Command
 from runbook.errors import ParametersError, ParseError
-from runbook.facts import Fact
+from runbook.facts import STATE_FOLDER, Fact
 from runbook.facts.compose import compose_argv
 from runbook.facts.database import psql
 from runbook.facts.logs import Logs, parse_logs
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from runbook.parameters import Parameters, Release
 
 PROBE = Path(__file__).with_name("release_probe.py")
-HISTORY = "/var/lib/runbook/deploys.jsonl"
+HISTORY = f"{STATE_FOLDER}/deploys.jsonl"
 ALEMBIC = ("alembic",)
 # a tag as the registry's rules have it, with a digest or without (distribution reference grammar)
 VERSION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}(@sha256:[0-9a-f]{64})?", re.ASCII)

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from runbook.commands import Command
-from runbook.facts import Fact, backup, chosen, repository
+from runbook.facts import STATE_FOLDER, Fact, backup, chosen, repository
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +26,6 @@ ASIDE = r"""find "$@" -mindepth 1 -maxdepth 1 -type d -name 'set-aside-*' -print
   printf '%s\t%s\n' "$(du -sb "$folder" | cut -f1)" "$folder"
 done"""
 
-STATE = "/var/lib/runbook"  # as actions.plan.STATE_FOLDER, which facts may not import
 # what shell/forget.sh keeps of the copies that it takes out of the repository: each under its own id
 FORGOTTEN = r"""[ -d "$1" ] || exit 0
 exec find "$1" -mindepth 3 -maxdepth 3 -type f -path '*/forgotten/*' -printf '%f\n'"""
@@ -93,7 +92,7 @@ def held_commands(parameters: Parameters) -> dict[str, Command]:
         "list": backup.copies_commands(parameters)["list"],
         "repository": repository.read_command(parameters),
         "aside": Command(("bash", "-c", ASIDE, "aside", *directories), sudo=True),
-        "forgotten": Command(("sh", "-c", FORGOTTEN, "forgotten", STATE), sudo=True),
+        "forgotten": Command(("sh", "-c", FORGOTTEN, "forgotten", STATE_FOLDER), sudo=True),
     }
     for item in settings.classes:
         if item.directory is None:

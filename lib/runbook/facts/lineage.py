@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from runbook.commands import Command
 from runbook.errors import ParseError
-from runbook.facts import Fact
+from runbook.facts import STATE_FOLDER, Fact
 from runbook.facts.certificates import PEM, leaf_of
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from runbook.commands import Result
     from runbook.parameters import Certificate, Parameters
 
-TAKEN_BACK = "/var/lib/runbook"  # as actions.plan.STATE_FOLDER, which facts may not import
 KINDS = ("cert", "chain", "fullchain", "privkey")
 NUMBERED = re.compile(r"(cert|chain|fullchain|privkey)(\d+)\.pem")
 # $1 live folder, $2 archive folder, $3 renewal file, $4 where earlier runs keep what they took back
@@ -106,7 +105,7 @@ def lineages_commands(parameters: Parameters) -> dict[str, Command]:
     commands = {}
     for name, item in renewable(parameters).items():
         places = Places.of(item)
-        words = (places.live, places.archive, places.conf, TAKEN_BACK)
+        words = (places.live, places.archive, places.conf, STATE_FOLDER)
         commands[name] = Command(("sh", "-c", SEEN, "sh", *words), sudo=True, timeout=20)
     return commands
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from runbook import parameters as params
 from runbook.commands import Command
 from runbook.errors import ParseError, RunbookError
-from runbook.facts import Fact, LocalFact
+from runbook.facts import STATE_FOLDER, Fact, LocalFact
 from runbook.facts.repository import MANIFEST, Away, look_off_site
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from runbook.commands import Result
     from runbook.parameters import BackupClass, Parameters
 
-MARKER = "/var/lib/runbook/recovered.json"  # written by the last step of a recovery
-BEGUN = "/var/lib/runbook/recovery-of"  # which copy is being recovered here; written by the first step
+MARKER = f"{STATE_FOLDER}/recovered.json"  # written by the last step of a recovery
+BEGUN = f"{STATE_FOLDER}/recovery-of"  # which copy is being recovered here; written by the first step
 LOOK = r"""
 stack=$1; project=$2; begun=$3; shift 3
 for program in "$@"; do if command -v "$program" >/dev/null 2>&1; then echo "program $program"; fi; done

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from runbook import secrets
 from runbook.commands import Command
 from runbook.errors import ParametersError, ParseError
-from runbook.facts import Fact, LocalFact, backup
+from runbook.facts import STATE_FOLDER, Fact, LocalFact, backup
 from runbook.facts.compose import compose_argv
 from runbook.facts.site import Site
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 SECRETS = (DATABASE, REDIS, JWT, SEALED) = ("database-password", "redis-password", "jwt-secret", "encryption-key")
 ACTIONS = ("rotate", "finish")
-LOG = "/var/lib/runbook/rotations.jsonl"
+LOG = f"{STATE_FOLDER}/rotations.jsonl"
 PARTS = ("rotation_lines", "rotation_kept", "rotation_services", "rotation_server")
 SHOW_LOG = 'if [ -e "$1" ]; then cat "$1"; fi'
 HTTP_OK, UNAUTHORIZED = 200, 401

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from runbook.actions import lock
 from runbook.actions.instructions import shell_text, text_of
-from runbook.actions.plan import STATE_FOLDER, Plan, Step
+from runbook.actions.plan import Plan, Step
 from runbook.commands import Command
+from runbook.facts import STATE_FOLDER
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -2,6 +2,6 @@
 class=$1
 shift
 restic backup --json --quiet --host "$target" --tag "$run" --tag "$class" -- "$@" | tail -n 1 > "$work/summary.json"
-grep -q '"message_type":"summary"' "$work/summary.json" || { echo "restic gave no summary" >&2; exit 1; }
+came_to_its_end
 keep "snapshot-$class.json" < "$work/summary.json"
 grep -o '"\(total_files_processed\|total_bytes_processed\|data_added_packed\|snapshot_id\)":[^,}]*' "$work/snapshot-$class.json"

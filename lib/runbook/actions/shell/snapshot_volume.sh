@@ -24,7 +24,7 @@ frozen_at=$EPOCHREALTIME
 restic backup --json --quiet --host "$target" --tag "$run" --tag "$class" "${parent[@]}" -- "${paths[@]}" | tail -n 1 > "$work/summary.json"
 thaw
 thawed_at=$EPOCHREALTIME
-grep -q '"message_type":"summary"' "$work/summary.json" || { echo "restic gave no summary" >&2; exit 1; }
+came_to_its_end
 passing=$(ids "$mark")
 [ -z "$passing" ] || restic forget --quiet $passing
 printf '{"frozen_at":%s,"thawed_at":%s,"frozen":%s,"mountpoints":"%s"}\n' "$frozen_at" "$thawed_at" "$([ "$freeze/$running" = yes/true ] && echo true || echo false)" "${paths[*]}" | keep "frozen-$class.json"
