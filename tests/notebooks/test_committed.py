@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,17 +26,33 @@ def nbval(path: Path, outputs: Path) -> subprocess.CompletedProcess[str]:
     """Run a notebook and compare its outputs with the stored ones; records go to a folder of their own."""
     options = ("--nbval", "--nbval-sanitize-with", str(SANITIZE), "--nbval-cell-timeout", "60")
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-vv", "-p", "no:cacheprovider", "--timeout", "240", "--rootdir", str(project_root()),
+        [sys.executable, "-m", "pytest", "-vv", "-p", "no:cacheprovider", "--timeout", "240", "--rootdir", str(project_root()),
          "-c", str(project_root() / "pyproject.toml"), *options, str(path)],
         env=os.environ | {"RUNBOOK_OUTPUTS": str(outputs), "RUNBOOK_OPERATOR": "operator"},
         capture_output=True, text=True, check=False, cwd=project_root(),
     )  # fmt: skip
 
 
+def words_that_differ(printed: str) -> str:
+    """What nbval found, for a reader: of two lines of many thousand characters, the words that differ and those around."""
+    lines = [line.strip() for line in re.sub(r"\x1b\[[0-9;]*m", "", printed).splitlines()]
+    stored = [line[2:].split(" ") for line in lines if line.startswith("- ")]
+    found = [line[2:].split(" ") for line in lines if line.startswith("+ ")]
+    told: list[str] = []
+    for old, new in zip(stored, found, strict=False):
+        for tag, i, j, k, m in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+            if tag != "equal":
+                told.append(
+                    f"...{' '.join(old[max(0, i - 8) : i])} [{' '.join(old[i:j])}] is now [{' '.join(new[k:m])}]"
+                )
+    where = [line[:400] for line in lines if "FAILED" in line or "mismatch" in line]
+    return "\n".join([*dict.fromkeys(where), *(told[:20] or [line[:400] for line in lines[-60:]])])
+
+
 @pytest.mark.parametrize("name", notebook.names())
 def test_outputs_are_those_of_a_run_now(name: str, tmp_path: Path):
     done = nbval(notebook.find(name).path, tmp_path)
-    assert done.returncode == 0, done.stdout[-6000:]
+    assert done.returncode == 0, words_that_differ(done.stdout)
 
 
 @pytest.mark.parametrize(
