@@ -153,7 +153,7 @@ BUNDLES: dict[str, Bundle] = {
     "04-health/detailed": DETAILED,
     "04-health/log-scan": LOGS,
     "05-certificates/status": CERTIFICATES + PROXY + Bundle(("web.web",), ("web.certificate",)),
-    "06-database/query": DATABASE + Bundle(("database.query()",), ()),
+    "06-database/query": DATABASE + Bundle(("database.query()",), ("database.answered",)),
     "06-database/size": DATABASE + Bundle(("resources.filesystems",), ("resources.disks",)),
     "07-backup/coverage": COPIES
     + Bundle(

@@ -58,7 +58,7 @@ def main(wanted: list[str]) -> None:
     """Refresh the notebooks of these names; without names, all."""
     for name in wanted or notebook.names():
         found = notebook.find(name)
-        with tempfile.TemporaryDirectory() as outputs:
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as outputs:
             os.environ.update(environment(outputs))
             draws_trend = "earlier" in json.dumps(found.content)
             for _ in range(WARM_UP_RUNS if draws_trend else 1):

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
 import users
+from changes import Desk
+from repository import Elsewhere, forge, restic, snapshots
+
+from sandbox import state
+from sandbox.state import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -202,6 +210,52 @@ def _old_ones_gone(host: Host) -> str:
     sha256sum --quiet -c *.sha256 2>&1""").strip()
 
 
+KEPT_REPOSITORY = "/var/cache/repository.tar"
+
+
+def _repository_grown_old(host: Host) -> None:
+    """A repository with three young runs of a foreign hand and one too old, and the same off the server; made once, laid back later."""
+    copies = Sandbox.named(host.name).folder / state.COPIES
+    kept = copies.with_name("kept-copies")
+    host.sh("rm -rf /var/lib/runbook")
+    if host.sh(f"[ -s {KEPT_REPOSITORY} ] || echo none").strip() or not kept.is_dir():
+        desk = Desk(Path(tempfile.mkdtemp()), f"sandbox@{host.name}")
+        for days in ((1, 2, 3, 60), ()):
+            made = desk.apply("07-backup/full-backup", classes="configuration")
+            assert made.applied.get("state") == "applied", made
+            runs = [forge(host, past) for past in days]
+            if runs:
+                host.sh(f"echo {runs[-1]} > /var/cache/old-run")
+        host.sh(f"rm -rf /var/lib/runbook; tar -C /opt/pazpaz/backups -cf {KEPT_REPOSITORY} restic catalogue.json")
+        shutil.copytree(copies, kept, dirs_exist_ok=True)
+        return
+    host.sh(f"cd /opt/pazpaz/backups; rm -rf restic catalogue.json; tar -xpf {KEPT_REPOSITORY}")
+    shutil.rmtree(copies, ignore_errors=True)
+    shutil.copytree(kept, copies)
+
+
+def _old_run_gone(host: Host) -> str:
+    """The run is in neither place nor in the catalogue, what is young is in both, and restic finds each whole."""
+    old = host.sh("cat /var/cache/old-run").strip()
+    here = snapshots(host)
+    away = Elsewhere.of(host)
+    told = (
+        []
+        if len(here) == int(host.sh(f"tar -tf {KEPT_REPOSITORY} | grep -c '^restic/snapshots/.'")) - 5
+        else [f"{len(here)} snapshots are left"]
+    )
+    told += [f"{old} is still there" for row in here if old in row["tags"]]
+    if {path.name for path in (away.place / "snapshots").iterdir()} != {row["id"] for row in here}:
+        told.append("off the server are other snapshots than on it")
+    if old in host.sh("cat /opt/pazpaz/backups/catalogue.json"):
+        told.append("the catalogue names the old run")
+    if "no errors were found" not in restic(host, "check --read-data", check=False):
+        told.append("the repository is not whole")
+    if away.sh("restic check --read-data").returncode:
+        told.append("the copy off the server is not whole")
+    return "; ".join(told)
+
+
 PROCEDURES = {
     procedure.name: procedure
     for procedure in (
@@ -247,6 +301,13 @@ PROCEDURES = {
             _old_ones_gone,
             {"classes": "database", "off_server": "false"},
             _backups_grown_old,
+        ),
+        Procedure(
+            "retention-repository",
+            "07-backup/retention",
+            _old_run_gone,
+            prepare=_repository_grown_old,
+            stays=("file /opt/pazpaz/backups",),  # what is put back has another id
         ),
         Procedure("migrate", "03-deploy/migrate", _migrated, {"version": "1.1.0"}, _release("1.0.0", "0003")),
     )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import snapshot
-from changes import Desk
+from changes import Desk, Warm
 from cli import runbook
 
 from runbook.actions import doer
@@ -35,8 +35,8 @@ FINE = {0, 1}  # on a busy machine a page may be slow, which is a WARNING
 
 
 @pytest.fixture
-def desk(tmp_path: Path, host: Host) -> Desk:
-    return Desk(tmp_path, f"sandbox@{host.name}")
+def desk(tmp_path: Path, host: Host, warm: Warm) -> Desk:
+    return Desk(tmp_path, f"sandbox@{host.name}", warm=warm)
 
 
 def state(host: Host, container: str) -> dict[str, str]:

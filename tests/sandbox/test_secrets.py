@@ -59,7 +59,7 @@ def test_no_secret_surfaces_in_any_run(host: Host, tmp_path: Path) -> None:
         # failures too: a timeout, an unreachable address, a query that fails with its text
         for words in (
             ("run", "04-health/detailed", "--cell-timeout", "0.2"),
-            ("run", "06-database/query", "-p", "sql", "select no_such_column from users"),
+            ("run", "06-database/query", "-p", "query", "select no_such_column from users"),
             ("run", "02-services/logs", "-p", "service", "no-such-service"),
             ("records", "list"),
             ("records", "show", "last"),

@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import pytest
 
 from runbook import parameters as model
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nowhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep unit tests from a practice server that happens to be on this machine: they must pass on one that has none."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RUNBOOK_SANDBOX_HOME", str(tmp_path_factory.mktemp("nowhere")))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -75,6 +75,15 @@ def database(facts: Facts, parameters: Parameters) -> list[Verdict]:
     return verdicts
 
 
+def answered(facts: Facts, _parameters: Parameters) -> list[Verdict]:
+    """The operator's own SELECT was answered; one that failed must not stand in a record that says OK."""
+    found = facts.get("query")
+    if isinstance(found, Missing):
+        return [unknown("database.answered", "your query", found)]
+    number = f"{'more than ' if found.more else ''}{len(found.rows)}"
+    return [Verdict(State.OK, "database.answered", "your query", "it was answered", value=f"{number} rows")]
+
+
 def revision(facts: Facts, _parameters: Parameters) -> list[Verdict]:
     """The database's schema is the one that the running image knows as its newest."""
     found, web = facts.get("database"), facts.get("web")

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from captured import Captured
 
-from runbook import parameters as params
 from runbook.actions import deploy
 from runbook.actions.apply import worse_than
 from runbook.actions.instructions import shell_text
@@ -38,15 +37,10 @@ NAME = "localhost:5000/pazpaz-backend"
 
 
 @pytest.fixture(scope="module")
-def settings() -> Parameters:
-    return params.load("sandbox")
-
-
-@pytest.fixture(scope="module")
-def deployed(settings: Parameters) -> Found:
+def deployed(parameters: Parameters) -> Found:
     """1.1.0 runs, 1.0.0 ran before: as captured after a deploy."""
     gate = Captured(Path("deploy/backend_before-after-a-deploy.out"))
-    found: Found = gather(gate, settings, [facts.backend_before({})])["release"]
+    found: Found = gather(gate, parameters, [facts.backend_before({})])["release"]
     assert not isinstance(found, Missing), found
     return found
 
@@ -69,24 +63,26 @@ def lines(*messages: str) -> Facts:
     return Facts({"release_logs": parse_logs({"api": result}, "1h")}, {}, seconds=0)
 
 
-def test_a_kind_of_error_that_was_not_there_before_stands_out(settings: Parameters):
-    before = Verdicts.of(check.errors(lines("no such client 1", "no such client 2", "no such client 3"), settings))
-    same = Verdicts.of(check.errors(lines(*[f"no such client {n}" for n in range(9)]), settings))
+def test_a_kind_of_error_that_was_not_there_before_stands_out(parameters: Parameters):
+    before = Verdicts.of(check.errors(lines("no such client 1", "no such client 2", "no such client 3"), parameters))
+    same = Verdicts.of(check.errors(lines(*[f"no such client {n}" for n in range(9)]), parameters))
     assert worse_than(before, same) == []
-    new = Verdicts.of(check.errors(lines(*[f"table {n} is gone" for n in range(3)]), settings))
+    new = Verdicts.of(check.errors(lines(*[f"table {n} is gone" for n in range(3)]), parameters))
     assert worse_than(before, new) == [
         "api: table <n> is gone: error lines of one kind in the log over its limit (CRITICAL)"
     ]
-    one = Verdicts.of(check.errors(lines("no such client 1"), settings))
+    one = Verdicts.of(check.errors(lines("no such client 1"), parameters))
     assert worse_than(one, same, only_new=["deploy.errors"]) == [], "more of a kind that was there is not a new kind"
     assert worse_than(one, new, only_new=["deploy.errors"]) == worse_than(before, new)
-    few = Verdicts.of(check.errors(lines("table 1 is gone"), settings))
+    few = Verdicts.of(check.errors(lines("table 1 is gone"), parameters))
     assert (worse_than(before, few), few.state) == ([], State.WARNING)
-    walk = Verdicts.of(check.errors(lines(*["NoSuchKey: runbook-walk-17-ab"] * 5), settings))
+    walk = Verdicts.of(check.errors(lines(*["NoSuchKey: runbook-walk-17-ab"] * 5), parameters))
     assert walk.state is State.OK, "our own walk is no news of the release"
 
 
-def context(settings: Parameters, found: Found, revision: str = "0004", age_hours: float = 1, **values: Any) -> Context:
+def context(
+    parameters: Parameters, found: Found, revision: str = "0004", age_hours: float = 1, **values: Any
+) -> Context:
     newest = Copy(
         "/opt/pazpaz/backups/a.dump",
         5_000_000,
@@ -95,14 +91,14 @@ def context(settings: Parameters, found: Found, revision: str = "0004", age_hour
         "pazpaz",
         has_checksum=True,
     )
-    would = {service.container: "Running" for service in settings.stack.services}
+    would = {service.container: "Running" for service in parameters.stack.services}
     known = {
         "release": found,
         "copies": {"database": (newest,)},
         "compose": ComposeFile(valid=True, error="", would=would, unset=()),
         "database": Database({"revision": [{"revision": revision}]}),
     }
-    return Context(Facts(known, {}, seconds=0, begun=NOW.timestamp()), Verdicts(()), settings, values, STAMP)
+    return Context(Facts(known, {}, seconds=0, begun=NOW.timestamp()), Verdicts(()), parameters, values, STAMP)
 
 
 def names(plan: Plan) -> list[str]:
@@ -115,8 +111,8 @@ def argv(plan: Plan, name: str) -> tuple[str, ...]:
     return words[3:] if words[:2] == ("bash", "-c") else words
 
 
-def test_the_image_is_pulled_and_tried_out_before_anything_that_runs_is_touched(settings: Parameters, found: Found):
-    plan = deploy.backend(context(settings, found))
+def test_the_image_is_pulled_and_tried_out_before_anything_that_runs_is_touched(parameters: Parameters, found: Found):
+    plan = deploy.backend(context(parameters, found))
     assert names(plan) == [
         "note-begun", "pull", "prove-schema", "try-out", "save-logs", "set-version", "swap", "wait-healthy", "prove-digest",
         "prove-answer-1", "prove-answer-2", "prove-answer-3", "note-deployed",
@@ -144,8 +140,8 @@ def test_the_image_is_pulled_and_tried_out_before_anything_that_runs_is_touched(
     assert plan.pinned == {"version": f"1.1.0@{NEW}"}
 
 
-def test_the_way_back_is_the_line_before_and_the_containers_made_from_it(settings: Parameters, found: Found):
-    plan = deploy.backend(context(settings, found))
+def test_the_way_back_is_the_line_before_and_the_containers_made_from_it(parameters: Parameters, found: Found):
+    plan = deploy.backend(context(parameters, found))
     back = next(step for step in plan.steps if step.name == "set-version").undo
     assert [step.name for step in back] == [
         "put-version-back",
@@ -155,12 +151,12 @@ def test_the_way_back_is_the_line_before_and_the_containers_made_from_it(setting
         "prove-back-ready",
     ]
     assert back[0].command.argv[4:] == ("/opt/pazpaz/.env.production", "BACKEND_VERSION", "1.0.0", "set")
-    unset = deploy.backend(context(settings, dataclasses.replace(found, variable=None)))
+    unset = deploy.backend(context(parameters, dataclasses.replace(found, variable=None)))
     back = next(step for step in unset.steps if step.name == "set-version").undo
     assert back[0].command.argv[4:] == ("/opt/pazpaz/.env.production", "BACKEND_VERSION", "", "unset")
 
 
-def test_a_resumed_run_goes_back_to_what_ran_before_the_first_one(settings: Parameters, found: Found):
+def test_a_resumed_run_goes_back_to_what_ran_before_the_first_one(parameters: Parameters, found: Found):
     begun = {
         "run": STAMP,
         "event": "begun",
@@ -173,17 +169,17 @@ def test_a_resumed_run_goes_back_to_what_ran_before_the_first_one(settings: Para
         found, version=f"1.1.0@{NEW}", variable=f"1.1.0@{NEW}", now_tag="1.1.0", now_digest=NEW, there="new", running={"api": "new", "arq-worker": "old"},
         images_now=(f"{NAME}:1.1.0@{NEW}",), images_wanted=(f"{NAME}:1.1.0@{NEW}",), history=(begun,),
     )  # fmt: skip
-    plan = deploy.backend(context(settings, half))
+    plan = deploy.backend(context(parameters, half))
     back = next(step for step in plan.steps if step.name == "set-version").undo
     assert back[0].command.argv[6] == "1.0.0"
     assert json.loads("{" + argv(plan, "note-deployed")[-1])["from_digest"] == OLD
 
 
-def test_what_runs_already_is_nothing_to_do(settings: Parameters, found: Found):
+def test_what_runs_already_is_nothing_to_do(parameters: Parameters, found: Found):
     same = dataclasses.replace(
         found, there="old", digest=OLD, version="1.0.0", images_wanted=found.images_now, reference=f"{NAME}:1.0.0"
     )
-    assert deploy.backend(context(settings, same)).nothing.startswith("backend runs 1.0.0")
+    assert deploy.backend(context(parameters, same)).nothing.startswith("backend runs 1.0.0")
 
 
 @pytest.mark.parametrize(
@@ -201,22 +197,22 @@ def test_what_runs_already_is_nothing_to_do(settings: Parameters, found: Found):
     ],
 )  # fmt: skip
 def test_what_must_be_there_is_checked_and_not_assumed(
-    settings: Parameters, found: Found, change: dict[str, Any], more: dict[str, Any], reason: str
+    parameters: Parameters, found: Found, change: dict[str, Any], more: dict[str, Any], reason: str
 ):
     with pytest.raises(PreflightError) as refused:
-        deploy.backend(context(settings, dataclasses.replace(found, **change), **more))
+        deploy.backend(context(parameters, dataclasses.replace(found, **change), **more))
     assert reason in refused.value.reason
     assert refused.value.remedy
 
 
-def test_room_is_wanted_only_for_layers_that_are_not_there(settings: Parameters, found: Found):
-    assert deploy.backend(context(settings, dataclasses.replace(found, free_bytes=3_000_000))).steps
+def test_room_is_wanted_only_for_layers_that_are_not_there(parameters: Parameters, found: Found):
+    assert deploy.backend(context(parameters, dataclasses.replace(found, free_bytes=3_000_000))).steps
     here = dataclasses.replace(found, free_bytes=0, there="new", registry_error="connection refused")
-    assert deploy.backend(context(settings, here)).steps, "nothing is pulled, so neither room nor registry is needed"
+    assert deploy.backend(context(parameters, here)).steps, "nothing is pulled, so neither room nor registry is needed"
 
 
-def test_a_dependency_that_would_be_made_anew_is_brought_in_order_first(settings: Parameters, found: Found):
-    asked = context(settings, found)
+def test_a_dependency_that_would_be_made_anew_is_brought_in_order_first(parameters: Parameters, found: Found):
+    asked = context(parameters, found)
     asked.facts.compose.would["pazpaz-db"] = "Recreate"
     with pytest.raises(PreflightError, match="db: the backend depends on it"):
         deploy.backend(asked)
@@ -224,39 +220,39 @@ def test_a_dependency_that_would_be_made_anew_is_brought_in_order_first(settings
     assert deploy.backend(asked).steps
 
 
-def test_an_image_may_be_neither_ahead_of_nor_behind_the_schema(settings: Parameters, deployed: Found):
+def test_an_image_may_be_neither_ahead_of_nor_behind_the_schema(parameters: Parameters, deployed: Found):
     ahead = dataclasses.replace(
         deployed, schema=deployed.schema_now, reference=f"{NAME}:1.1.0", running={"api": "x", "arq-worker": "x"}
     )
     with pytest.raises(PreflightError) as refused:
-        deploy.backend_rollback(context(settings, ahead, revision="0003"))
+        deploy.backend_rollback(context(parameters, ahead, revision="0003"))
     assert refused.value.reason.startswith(
         "1.1.0 needs the database at revision 0004, and it is at 0003; pending: 0004 When an"
     )
     with pytest.raises(PreflightError) as refused:
-        deploy.backend_rollback(context(settings, deployed, revision="0004"))
+        deploy.backend_rollback(context(parameters, deployed, revision="0004"))
     assert refused.value.reason.startswith(
         "the database is at revision 0004, which 1.0.0 (made for 0003) does not know"
     )
     assert deploy.backend_rollback(
-        context(settings, deployed, revision="0004", to="", accept_schema="0004")
+        context(parameters, deployed, revision="0004", to="", accept_schema="0004")
     ).pinned == {"to": deployed.pinned}
     with pytest.raises(PreflightError):
-        deploy.backend_rollback(context(settings, deployed, revision="0005", accept_schema="0004"))
-    labelled = settings.model_copy(update={"deploy": settings.deploy.model_copy(update={"schema_label": "schema"})})
+        deploy.backend_rollback(context(parameters, deployed, revision="0005", accept_schema="0004"))
+    labelled = parameters.model_copy(update={"deploy": parameters.deploy.model_copy(update={"schema_label": "schema"})})
     declares = dataclasses.replace(deployed, labels={"schema": "0003,0004"})
     assert deploy.backend_rollback(context(labelled, declares, revision="0004", to="")).steps
 
 
-def test_without_an_earlier_version_there_is_nothing_to_go_back_to(settings: Parameters, found: Found):
+def test_without_an_earlier_version_there_is_nothing_to_go_back_to(parameters: Parameters, found: Found):
     none = dataclasses.replace(found, version="", reference="", digest="")
-    assert "no earlier version" in deploy.backend_rollback(context(settings, none, to="")).nothing
+    assert "no earlier version" in deploy.backend_rollback(context(parameters, none, to="")).nothing
     with pytest.raises(PreflightError, match=r"2\.0.* was never deployed here"):
-        deploy.backend_rollback(context(settings, none, to="2.0"))
+        deploy.backend_rollback(context(parameters, none, to="2.0"))
 
 
-def test_a_frontend_needs_no_backup_restarts_nginx_and_must_change_the_page(settings: Parameters, found: Found):
-    asked = context(settings, dataclasses.replace(found, running={"frontend": "old"}, needs=()), age_hours=1000)
+def test_a_frontend_needs_no_backup_restarts_nginx_and_must_change_the_page(parameters: Parameters, found: Found):
+    asked = context(parameters, dataclasses.replace(found, running={"frontend": "old"}, needs=()), age_hours=1000)
     plan = deploy.frontend(asked)
     assert names(plan) == [
         "note-begun", "pull", "try-out", "save-logs", "keep-page", "set-version", "swap", "wait-healthy", "restart-nginx", "wait-nginx",
@@ -268,6 +264,6 @@ def test_a_frontend_needs_no_backup_restarts_nginx_and_must_change_the_page(sett
 
 
 @pytest.mark.parametrize("given", ["", "a b", "1.0@sha256:12", "$(id)", "-x", "a/b"])
-def test_what_cannot_be_a_version_is_refused_before_the_server_is_asked(settings: Parameters, given: str):
+def test_what_cannot_be_a_version_is_refused_before_the_server_is_asked(parameters: Parameters, given: str):
     with pytest.raises(ParametersError):
-        facts.backend({"version": given}).commands(settings)
+        facts.backend({"version": given}).commands(parameters)

@@ -134,12 +134,13 @@ def test_while_another_holds_the_lock_nothing_is_done_and_the_holder_is_named(tm
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_interrupted_it_gives_the_lock_back(tmp_path: Path, number: signal.Signals):
     place = tmp_path / "state" / "lock"
-    text = shell_text(plan(change("wait", "sleep", "30")))
+    text = shell_text(plan(change("wait", "bash", "-c", "echo begun; exec sleep 30")))
     with subprocess.Popen(
         ["bash", "-c", here(tmp_path, text)], start_new_session=True, stderr=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
     ) as shell:  # fmt: skip
         assert shell.stdout is not None
         assert shell.stdout.readline() == "1. wait\n"
+        assert shell.stdout.readline() == "begun\n"  # a signal between bash's fork and exec would reach nobody
         assert place.exists()
         os.killpg(shell.pid, number)  # as a terminal does: the shell and what it runs
         shell.stdout.read()  # up to the end of both

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from captured import Captured
 
-from runbook import parameters as params
 from runbook.actions import migrations
 from runbook.actions.plan import Context
 from runbook.errors import ParametersError, PreflightError
@@ -62,15 +61,10 @@ COMMIT;
 
 
 @pytest.fixture(scope="module")
-def settings() -> Parameters:
-    return params.load("sandbox")
-
-
-@pytest.fixture(scope="module")
-def deployed(settings: Parameters) -> Found:
+def deployed(parameters: Parameters) -> Found:
     """1.1.0 is deployed, the database is at 0004: as captured."""
     gate = Captured(Path("deploy/downgrade-counted.out"))
-    found: Found = gather(gate, settings, [facts.downgrade({})])["release"]
+    found: Found = gather(gate, parameters, [facts.downgrade({})])["release"]
     assert not isinstance(found, Missing), found
     return found
 
@@ -98,14 +92,14 @@ def dump(hours: float) -> Dump:
     return Dump("/opt/pazpaz/backups/a.dump", 1000, made, "0640", "pazpaz", "0" * 64, manifest)
 
 
-def context(settings: Parameters, found: Found, *dumps: Dump, **values: Any) -> Context:
+def context(parameters: Parameters, found: Found, *dumps: Dump, **values: Any) -> Context:
     known = {
         "release": found,
         "dumps": dumps,
         "room": Room(10**10, 10**10, shared=True),
         "databases": {"pazpaz": OneDatabase("pazpaz", 10**7, "", 1)},
     }
-    return Context(Facts(known, {}, seconds=0, begun=NOW.timestamp()), Verdicts(()), settings, values, STAMP)
+    return Context(Facts(known, {}, seconds=0, begun=NOW.timestamp()), Verdicts(()), parameters, values, STAMP)
 
 
 def upwards(found: Found, at: str, to: str) -> Found:
@@ -135,8 +129,8 @@ def test_the_way_between_revisions():
     assert known.between("3", "3") == ()
 
 
-def test_each_revision_is_a_step_with_its_own_way_back(settings: Parameters, deployed: Found):
-    plan = migrations.upgrade(context(settings, upwards(deployed, "0002", "0004"), dump(1)))
+def test_each_revision_is_a_step_with_its_own_way_back(parameters: Parameters, deployed: Found):
+    plan = migrations.upgrade(context(parameters, upwards(deployed, "0002", "0004"), dump(1)))
     assert [step.name for step in plan.steps] == [
         "upgrade-0003",
         "upgrade-0004",
@@ -158,45 +152,45 @@ def test_each_revision_is_a_step_with_its_own_way_back(settings: Parameters, dep
 
 @pytest.mark.parametrize(("dumps", "first"), [((), "backup"), ((dump(27),), "backup"), ((dump(25),), "upgrade-0004")])
 def test_without_a_verified_backup_that_is_young_enough_one_is_taken_first(
-    settings: Parameters, deployed: Found, dumps: tuple[Dump, ...], first: str
+    parameters: Parameters, deployed: Found, dumps: tuple[Dump, ...], first: str
 ):
-    plan = migrations.upgrade(context(settings, upwards(deployed, "0003", "0004"), *dumps))
+    plan = migrations.upgrade(context(parameters, upwards(deployed, "0003", "0004"), *dumps))
     assert plan.steps[0].name == first
     unread = tuple(dataclasses.replace(item, manifest=None) for item in dumps)
-    assert migrations.upgrade(context(settings, upwards(deployed, "0003", "0004"), *unread)).steps[0].name == "backup"
+    assert migrations.upgrade(context(parameters, upwards(deployed, "0003", "0004"), *unread)).steps[0].name == "backup"
 
 
 @pytest.mark.parametrize("change", [{"bytes": 999}, {"checksum": "1" * 64}, {"checksum": ""}, {"problem": "cut"}])
 def test_a_backup_that_is_no_longer_as_its_manifest_says_does_not_count(
-    settings: Parameters, deployed: Found, change: dict[str, Any]
+    parameters: Parameters, deployed: Found, change: dict[str, Any]
 ):
     spoilt = dataclasses.replace(dump(1), **change)
-    assert migrations.upgrade(context(settings, upwards(deployed, "0003", "0004"), spoilt)).steps[0].name == "backup"
+    assert migrations.upgrade(context(parameters, upwards(deployed, "0003", "0004"), spoilt)).steps[0].name == "backup"
     foreign = dataclasses.replace(dump(1), manifest=dataclasses.replace(dump(1).manifest, database="other"))
-    assert migrations.upgrade(context(settings, upwards(deployed, "0003", "0004"), foreign)).steps[0].name == "backup"
+    assert migrations.upgrade(context(parameters, upwards(deployed, "0003", "0004"), foreign)).steps[0].name == "backup"
 
 
-def test_an_image_that_is_not_there_is_only_fetched(settings: Parameters, deployed: Found):
+def test_an_image_that_is_not_there_is_only_fetched(parameters: Parameters, deployed: Found):
     away = dataclasses.replace(deployed, version="1.1.0", there="", migration=None, pull_bytes=1)
-    assert [step.name for step in migrations.upgrade(context(settings, away)).steps] == ["pull"]
+    assert [step.name for step in migrations.upgrade(context(parameters, away)).steps] == ["pull"]
 
 
-def test_at_its_goal_there_is_nothing_to_do(settings: Parameters, deployed: Found):
-    assert "at 0004" in migrations.upgrade(context(settings, upwards(deployed, "0004", "0004"))).nothing
+def test_at_its_goal_there_is_nothing_to_do(parameters: Parameters, deployed: Found):
+    assert "at 0004" in migrations.upgrade(context(parameters, upwards(deployed, "0004", "0004"))).nothing
 
 
 @pytest.mark.parametrize(
     ("at", "to", "reason"),
     [("0009", "0004", "the database is at 0009, which 1.1.0 does not know"), ("0004", "0002", "there is no way up from 0004 to 0002"), ("0003", "0007", "there is no way up")],
 )  # fmt: skip
-def test_a_way_that_does_not_exist_is_refused(settings: Parameters, deployed: Found, at: str, to: str, reason: str):
+def test_a_way_that_does_not_exist_is_refused(parameters: Parameters, deployed: Found, at: str, to: str, reason: str):
     with pytest.raises(PreflightError) as refused:
-        migrations.upgrade(context(settings, upwards(deployed, at, to), dump(1)))
+        migrations.upgrade(context(parameters, upwards(deployed, at, to), dump(1)))
     assert reason in refused.value.reason
 
 
-def test_a_way_down_takes_a_backup_and_says_what_is_lost(settings: Parameters, deployed: Found):
-    plan = migrations.downgrade(context(settings, deployed))
+def test_a_way_down_takes_a_backup_and_says_what_is_lost(parameters: Parameters, deployed: Found):
+    plan = migrations.downgrade(context(parameters, deployed))
     assert [step.name for step in plan.steps][:3] == ["backup-before", "downgrade-0004", "prove-current"]
     assert plan.losses[0] == "index appointments_reminder_due_idx"
     assert plan.losses[1].startswith("column appointments.reminder_sent_at with 60,000 values")
@@ -205,11 +199,11 @@ def test_a_way_down_takes_a_backup_and_says_what_is_lost(settings: Parameters, d
     assert plan.steps[1].undo[0].command.argv[7:10] == ("0003", "0004", "or")
 
 
-def test_to_the_beginning_is_said_in_alembics_word(settings: Parameters, deployed: Found):
+def test_to_the_beginning_is_said_in_alembics_word(parameters: Parameters, deployed: Found):
     way = dataclasses.replace(
         deployed, migration=Migration("0001", "", {"0001": "x"}, {"0001": "DROP TABLE a"}, (Lost("table", "a", "", 5),))
     )
-    plan = migrations.downgrade(context(settings, way))
+    plan = migrations.downgrade(context(parameters, way))
     assert plan.steps[1].command.argv[-2:] == ("downgrade", "base")
     assert plan.losses[0] == "table a with 5 rows"
 

@@ -28,6 +28,7 @@ from runbook.checks import (
     web,
 )
 from runbook.facts import Facts, Missing, gather
+from runbook.facts.database import Rows
 from runbook.facts.site import Answer
 from runbook.facts.synthetic import Step, Walk
 from runbook.facts.web import ServedCertificate, Web
@@ -87,7 +88,7 @@ def test_the_untouched_server_is_fine_apart_from_the_paper(parameters: Parameter
     assert facts.missing == ()
     passed = Walk(tuple(Step(name, True, 5.0, "fine") for name in ("login", "job")))
     whole = Facts(
-        {name: facts[name] for name in facts} | {"web": WEB, "synthetic": passed, "off_host": {}, "outside": (), "login": Missing("login", "")},
+        {name: facts[name] for name in facts} | {"web": WEB, "synthetic": passed, "off_host": {}, "outside": (), "login": Missing("login", ""), "query": Rows("SELECT 1", [], more=False)},
         {}, seconds=0.1, begun=facts.begun, ended=facts.begun,
     )  # fmt: skip
     checks = {check for name in LOOKS for check in bundles.checks(name)} - {access.login}
@@ -382,3 +383,13 @@ def test_every_finding_opens_a_notebook(parameters: Parameters) -> None:
     findings = [row for row in rows if row.state is not State.OK]
     assert findings
     assert [row for row in findings if not NOTEBOOK.fullmatch(row.next) or not row.reason] == []
+
+
+def test_a_query_of_ones_own_that_failed_is_never_ok(parameters: Parameters, given: Callable[..., Facts]):
+    failed = database.answered(given(query=Missing("query", 'column "no_such" does not exist')), parameters)
+    assert [(row.state, row.check) for row in failed] == [(State.UNKNOWN, "database.answered")]
+    assert "no_such" in failed[0].reason
+    one = Rows("SELECT 1", [{"a": 1}], more=True)
+    assert [(row.state, row.value) for row in database.answered(given(query=one), parameters)] == [
+        (State.OK, "more than 1 rows")
+    ]
