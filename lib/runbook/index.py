@@ -79,10 +79,7 @@ class Index:
             database = sqlite3.connect(":memory:")  # the folder cannot be written: index for this command only
             version = 0
         if version != VERSION:
-            for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
-                with contextlib.suppress(sqlite3.OperationalError):  # tables of the full-text index go with it
-                    database.execute(f'DROP TABLE IF EXISTS "{table}"')
-            database.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+            _make(database)
         return database
 
     def __enter__(self) -> Self:
@@ -264,3 +261,18 @@ def usual_seconds(outputs: Path, notebook: str, target: str) -> float | None:
             times = sorted(seconds for (seconds,) in rows)
             return times[len(times) // 2] if times else None
     return None
+
+
+def _make(database: sqlite3.Connection) -> None:
+    """Make the tables anew, unless another command has just done so: its tables must not be dropped."""
+    with database:
+        database.execute("BEGIN IMMEDIATE")
+        (version,) = database.execute("PRAGMA user_version").fetchone()
+        if version == VERSION:
+            return
+        for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+            with contextlib.suppress(sqlite3.OperationalError):  # tables of the full-text index go with it
+                database.execute(f'DROP TABLE IF EXISTS "{table}"')
+        for statement in SCHEMA.split(";\n"):
+            database.execute(statement)
+        database.execute(f"PRAGMA user_version = {VERSION}")

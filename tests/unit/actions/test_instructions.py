@@ -21,6 +21,7 @@ from runbook.commands import Command
 from runbook.facts import STATE_FOLDER
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 # a carriage return is kept, too, but reading text here would turn it into a new line
@@ -131,6 +132,15 @@ def test_while_another_holds_the_lock_nothing_is_done_and_the_holder_is_named(tm
     assert place.read_text() == '{"operator": "ada"}\n'
 
 
+@pytest.fixture
+def _hangup_heard() -> Iterator[None]:
+    """Tests that are run under nohup ignore the hang-up, and so would the shell that they start."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("_hangup_heard")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_interrupted_it_gives_the_lock_back(tmp_path: Path, number: signal.Signals):
     place = tmp_path / "state" / "lock"

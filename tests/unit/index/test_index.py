@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
+import sqlite3
 import subprocess
 import sys
 import time
@@ -63,6 +65,27 @@ def test_two_commands_bring_it_in_step_at_once(tmp_path: Path):
     with Index(tmp_path) as index:
         assert index.update() == 0
         assert len(index.entries(limit=1000)) == 200
+
+
+def test_what_another_made_a_moment_ago_is_not_thrown_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    write(tmp_path, 1)
+    others: list[Index] = []
+
+    class Overtaken(sqlite3.Connection):
+        """Between a first look at the version and what follows from it, another command makes the index."""
+
+        def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
+            cursor = super().execute(sql, *values)
+            if sql == "PRAGMA user_version" and not others:
+                monkeypatch.undo()
+                others.append(Index(tmp_path))
+                others[0].update()
+            return cursor
+
+    monkeypatch.setattr(sqlite3, "connect", functools.partial(sqlite3.connect, factory=Overtaken))
+    with Index(tmp_path) as index, others[0] as other:
+        assert index.update() == 0, "the other has read the record"
+        assert len(index.entries()) == len(other.entries()) == 1
 
 
 def test_search_finds_commands_and_forgets_what_is_gone(tmp_path: Path):
