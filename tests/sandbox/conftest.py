@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
-from changes import Warm
+from changes import Desk, Warm
 
 from runbook import parameters
 from runbook.connection import Connection
@@ -20,6 +20,7 @@ from sandbox import lifecycle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 INSTANCE = "sandbox"
 
@@ -69,6 +70,12 @@ def warm() -> Iterator[Warm]:
     """Forked runs (see warm.py): the same cells and the same core, without the start of a runner and of a kernel each."""
     with contextlib.closing(Warm()) as forks:
         yield forks
+
+
+@pytest.fixture
+def desk(tmp_path: Path, host: Host, warm: Warm) -> Desk:
+    """An operator's desk with forked runs; a file whose desk needs more has one of its own."""
+    return Desk(tmp_path, f"sandbox@{host.name}", warm=warm)
 
 
 @pytest.fixture

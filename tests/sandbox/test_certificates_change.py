@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 import snapshot
-from changes import Change, Desk, Warm
 from cli import runbook
 
 from conftest import https
@@ -24,7 +23,8 @@ from sandbox.inside import execute
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+    from changes import Change, Desk
 
     from conftest import Host
     from runbook.parameters import Parameters
@@ -38,11 +38,6 @@ SETS = {
     "postgres": ("regenerate-ssl-certs-v2.sh", f"{CERTS}/server.crt", f"{CERTS}/ca.crt"),
     "minio": ("generate-minio-certs.sh", f"{CERTS}/minio/public.crt", f"{CERTS}/minio/ca.crt"),
 }
-
-
-@pytest.fixture
-def desk(tmp_path: Path, host: Host, warm: Warm) -> Desk:
-    return Desk(tmp_path, f"sandbox@{host.name}", warm=warm)
 
 
 @pytest.fixture

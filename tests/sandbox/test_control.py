@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 import snapshot
-from changes import Desk, Warm
 from cli import runbook
 
 from runbook.actions import doer
@@ -26,17 +25,14 @@ from runbook.parameters import project_root
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from changes import Desk
+
     from conftest import Host
     from runbook.connection import Connection
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(600)]
 CONTROL = "02-services/control"
 FINE = {0, 1}  # on a busy machine a page may be slow, which is a WARNING
-
-
-@pytest.fixture
-def desk(tmp_path: Path, host: Host, warm: Warm) -> Desk:
-    return Desk(tmp_path, f"sandbox@{host.name}", warm=warm)
 
 
 def state(host: Host, container: str) -> dict[str, str]:

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 import snapshot
-from changes import Desk, Warm
 from users import Users
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+    from changes import Desk
 
     from conftest import Host
 
@@ -38,11 +38,6 @@ def known_state(host: Host) -> Iterator[None]:
     host.reset()
     yield
     host.reset()
-
-
-@pytest.fixture
-def desk(tmp_path: Path, host: Host, warm: Warm) -> Desk:
-    return Desk(tmp_path, f"sandbox@{host.name}", warm=warm)
 
 
 def sql(host: Host, query: str) -> str:

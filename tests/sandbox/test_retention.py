@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 import snapshot
-from changes import Desk, Warm
 from repository import Elsewhere, forge, restic, snapshots
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from changes import Desk
 
     from conftest import Host
 
@@ -41,11 +40,6 @@ for days in 1 2 50 60; do old $days; done
 chown pazpaz: pazpaz-*
 """
 STAT = "cd /opt/pazpaz/backups; stat -c '%n %s %Y %a %U' pazpaz-*; sha256sum pazpaz-*"
-
-
-@pytest.fixture
-def desk(tmp_path: Path, host: Host, warm: Warm) -> Desk:
-    return Desk(tmp_path, f"sandbox@{host.name}", warm=warm)
 
 
 def dumps(host: Host) -> set[str]:

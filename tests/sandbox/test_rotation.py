@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import canaries
 import pytest
 import snapshot
-from changes import Change, Desk, Warm
 
 from conftest import https
 from runbook.facts.rotation import SECRETS
@@ -19,7 +18,7 @@ from sandbox.inside import execute
 from sandbox.state import Sandbox
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from changes import Change, Desk
 
     from conftest import Host
     from runbook.parameters import Parameters
@@ -35,11 +34,6 @@ LOGIN = {
     "POSTGRES_PASSWORD": ("pazpaz-db", "PGPASSWORD", "psql -w -q -A -t -c 'select 1' 'host=db user=pazpaz dbname=pazpaz sslmode=require'"),
     "REDIS_PASSWORD": ("pazpaz-redis", "REDISCLI_AUTH", "redis-cli ping"),
 }  # fmt: skip
-
-
-@pytest.fixture
-def desk(tmp_path: Path, host: Host, warm: Warm) -> Desk:
-    return Desk(tmp_path, f"sandbox@{host.name}", warm=warm)
 
 
 def let_in(host: Host, variable: str, value: str) -> bool:

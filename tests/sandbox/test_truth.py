@@ -7,7 +7,6 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from changes import Desk, Warm
 
 from runbook import bundles, notebook, parameters
 from runbook.checks import exceptions
@@ -20,7 +19,8 @@ from sandbox.faults.catalogue import FAULTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+    from changes import Desk
 
     from conftest import Host
 
@@ -47,11 +47,6 @@ def mended(host: Host) -> Iterator[Host]:
     """The server, with every fault taken out again afterwards."""
     yield host
     injection.mend_all(host.name)
-
-
-@pytest.fixture
-def desk(tmp_path: Path, host: Host, warm: Warm) -> Desk:
-    return Desk(tmp_path, f"sandbox@{host.name}", warm=warm)
 
 
 @pytest.fixture(scope="module")
