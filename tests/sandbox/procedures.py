@@ -213,19 +213,23 @@ def _old_ones_gone(host: Host) -> str:
 KEPT_REPOSITORY = "/var/cache/repository.tar"
 
 
+def _backed_up(host: Host) -> None:
+    made = Desk(Path(tempfile.mkdtemp()), f"sandbox@{host.name}").apply(
+        "07-backup/full-backup", classes="configuration"
+    )
+    assert made.applied.get("state") == "applied", made
+
+
 def _repository_grown_old(host: Host) -> None:
     """A repository with three young runs of a foreign hand and one too old, and the same off the server; made once, laid back later."""
     copies = Sandbox.named(host.name).folder / state.COPIES
     kept = copies.with_name("kept-copies")
     host.sh("rm -rf /var/lib/runbook")
     if host.sh(f"[ -s {KEPT_REPOSITORY} ] || echo none").strip() or not kept.is_dir():
-        desk = Desk(Path(tempfile.mkdtemp()), f"sandbox@{host.name}")
-        for days in ((1, 2, 3, 60), ()):
-            made = desk.apply("07-backup/full-backup", classes="configuration")
-            assert made.applied.get("state") == "applied", made
-            runs = [forge(host, past) for past in days]
-            if runs:
-                host.sh(f"echo {runs[-1]} > /var/cache/old-run")
+        _backed_up(host)
+        old = [forge(host, days) for days in (1, 2, 3, 60)][-1]
+        _backed_up(host)
+        host.sh(f"echo {old} > /var/cache/old-run")
         host.sh(f"rm -rf /var/lib/runbook; tar -C /opt/pazpaz/backups -cf {KEPT_REPOSITORY} restic catalogue.json")
         shutil.copytree(copies, kept, dirs_exist_ok=True)
         return
@@ -239,11 +243,8 @@ def _old_run_gone(host: Host) -> str:
     old = host.sh("cat /var/cache/old-run").strip()
     here = snapshots(host)
     away = Elsewhere.of(host)
-    told = (
-        []
-        if len(here) == int(host.sh(f"tar -tf {KEPT_REPOSITORY} | grep -c '^restic/snapshots/.'")) - 5
-        else [f"{len(here)} snapshots are left"]
-    )
+    before = int(host.sh(f"tar -tf {KEPT_REPOSITORY} | grep -c '^restic/snapshots/.'"))
+    told = [] if len(here) == before - 5 else [f"{len(here)} snapshots are left"]
     told += [f"{old} is still there" for row in here if old in row["tags"]]
     if {path.name for path in (away.place / "snapshots").iterdir()} != {row["id"] for row in here}:
         told.append("off the server are other snapshots than on it")

@@ -9,6 +9,9 @@ import pytest
 from changes import Desk
 from cli import runbook
 
+from runbook.errors import EXIT_FAILED, EXIT_REFUSED
+from runbook.verdict import State
+
 if TYPE_CHECKING:
     from pathlib import Path
     from subprocess import CompletedProcess
@@ -26,7 +29,7 @@ HOSTILE = [
     f"$(touch {MARK})",
 ]
 
-UNKNOWN, REFUSED, FAILED = 3, 4, 5
+NO_ANSWER = {State.UNKNOWN.value, EXIT_REFUSED, EXIT_FAILED}
 WRITING = (
     "select 1; delete from clients",
     "set transaction read write; delete from clients",
@@ -75,7 +78,7 @@ def test_sql_cannot_write_and_cannot_leave_its_session(host: Host, tmp_path: Pat
         for sql, run in zip(group, running, strict=True):
             done = run.wait()
             assert "Traceback" not in done.text, done
-            assert done.code in {UNKNOWN, REFUSED, FAILED}, f"{sql} was answered: {done}"
+            assert done.code in NO_ANSWER, f"{sql} was answered: {done}"
     after = host.sh("docker exec pazpaz-db psql -U pazpaz -d pazpaz -tAc 'select count(*) from clients'").strip()
     assert after == before
     assert host.sh(f"docker exec pazpaz-db ls {MARK} 2>/dev/null || echo absent").strip() == "absent"
