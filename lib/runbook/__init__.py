@@ -22,7 +22,7 @@ Plan    A pure function of (facts, verdicts, parameters): a list of steps, each 
         is there, what it affects, the downtime expected, and its undo (a step, or the reason why there is none). It has a
         digest over the commands and the facts it stands on. Nothing to do is a plan of zero steps, said aloud.
         The plan shown is what runs: `--instructions` prints the same steps as shell text through `commands.quote`.
-Apply   `run.apply(plan)` (actions/apply.py, doer.py) is the one place that sends a command with `changes=True`. It refuses with
+Apply   `run.apply(plan)` (changes/apply.py, changes/executor.py) is the one place that sends a command with `changes=True`. It refuses with
         `apply=False`; for kind danger it refuses unless `confirm` names the target and the plan's digest; and it gathers
         the facts anew and refuses a plan whose digest has changed (ConfirmationError). Afterwards the same facts and checks
         are looked at again: a failed step or a worse check is taken back, or the operator is told how to.
@@ -47,12 +47,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from runbook import plots, tables
-    from runbook.run import Run, start
+    from runbook.execution.run import Run, start
     from runbook.verdict import State
 
 __all__ = ["Run", "State", "plots", "start", "tables"]
 
-_HOME = {"start": "runbook.run", "Run": "runbook.run", "State": "runbook.verdict"}
+_HOME = {"start": "runbook.execution.run", "Run": "runbook.execution.run", "State": "runbook.verdict"}
 
 
 def __getattr__(name: str) -> Any:

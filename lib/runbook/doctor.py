@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runbook.errors import RunbookError
-from runbook.journal import outputs_folder
 from runbook.parameters import load, project_root
+from runbook.records.journal import outputs_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -15,8 +15,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runbook import bundles
 from runbook.commands import quote
+from runbook.execution import bundles
 from runbook.facts import Fact
 from runbook.parameters import project_root
 

@@ -19,8 +19,8 @@ import pytest
 
 from runbook import parameters
 from runbook.connection import Connection
-from runbook.index import Index
 from runbook.parameters import project_root
+from runbook.records.index import Index
 from sandbox import lifecycle
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Self
 
 from canaries_probe import EVERY_SECONDS, command_lines
 
-from runbook.journal import fallback_folder
+from runbook.records.journal import fallback_folder
 from sandbox import docker
 from sandbox.inside import execute
 from sandbox.state import Sandbox

@@ -24,12 +24,13 @@ from typing import TYPE_CHECKING, Any
 
 from cli import LAUNCHER
 
-from runbook import journal, notebook
+from runbook import notebook
+from runbook.records import journal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from runbook.journal import Event
+    from runbook.records.journal import Event
 
 RECORD = re.compile(r"^ +record +(\S+)\.ipynb$", re.MULTILINE)
 LONGEST_SECONDS = 900

@@ -10,7 +10,7 @@ import snapshot
 from cli import runbook
 
 from conftest import https
-from runbook.actions.plan import Step
+from runbook.changes.plan import Step
 from runbook.checks import renewal
 from runbook.connection import Connection
 from runbook.errors import EXIT_REFUSED

@@ -16,11 +16,11 @@ import pytest
 import snapshot
 from cli import runbook
 
-from runbook.actions import doer
-from runbook.actions.plan import Step
+from runbook.changes import executor
+from runbook.changes.plan import Step
 from runbook.commands import Command
-from runbook.journal import Journal, read
 from runbook.parameters import project_root
+from runbook.records.journal import Journal, read
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -191,12 +191,12 @@ def test_a_service_that_does_not_come_up_is_told_with_its_logs(host: Host, desk:
 
 
 def test_a_long_step_tells_how_far_it_is(connection: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(doer, "TELL_SECONDS", 2.0)
+    monkeypatch.setattr(executor, "TELL_SECONDS", 2.0)
     script = "for number in 1 2 3 4 5 6; do echo table $number; sleep 1; done"
     step = Step("slow", Command(("bash", "-c", script), sudo=True, changes=True), no_undo="it changes nothing")
     told: list[str] = []
     journal = Journal.begin(tmp_path, {"target": "sandbox", "notebook": "test"})
-    doer.Doer(connection, journal, f"test-{tmp_path.name.replace('_', '-')}", told.append).carry_out([step])
+    executor.Doer(connection, journal, f"test-{tmp_path.name.replace('_', '-')}", told.append).carry_out([step])
     assert told[0] == "1/1 slow ..."
     assert told[-1].startswith("1/1 slow: done in ")
     seen = [re.fullmatch(r"   (\d+) s: table (\d)", line) for line in told[1:-1]]

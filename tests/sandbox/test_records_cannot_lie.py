@@ -149,7 +149,9 @@ def root(tmp_path: Path, host: Host) -> Iterator[Root]:
 
 
 def kernel_of(runner: subprocess.Popen[str]) -> psutil.Process:
-    (kernel,) = [child for child in psutil.Process(runner.pid).children() if "runbook.kernel" in child.cmdline()]
+    (kernel,) = [
+        child for child in psutil.Process(runner.pid).children() if "runbook.execution.kernel" in child.cmdline()
+    ]
     return kernel
 
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runbook import bundles, notebook, parameters
+from runbook import notebook, parameters
 from runbook.checks import exceptions
 from runbook.connection import Connection
 from runbook.errors import ConnectionFailed
+from runbook.execution import bundles
 from runbook.facts import gather
 from runbook.verdict import State, Verdict, Verdicts
 from sandbox.faults import injection

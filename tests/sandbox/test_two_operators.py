@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 from changes import Change, Desk
 
-from runbook.actions import lock
+from runbook.changes import lock
 from runbook.connection import Connection
 from runbook.errors import LockError
 

@@ -24,10 +24,12 @@ from typing import Any
 import IPython.core.interactiveshell
 import pandas as pd
 
-import runbook.run
+import runbook.execution.run
 import runbook.tables
-from runbook import archive, journal, notebook, outcome, parameters, runner
-from runbook.actions import reference
+from runbook import notebook, parameters
+from runbook.changes import earlier_run
+from runbook.execution import runner
+from runbook.records import archive, journal, outcome
 
 HELD = (runbook.tables, pd, parameters)
 EXIT_FAILED = 5
@@ -40,8 +42,8 @@ def wanted(request: dict[str, Any]) -> tuple[notebook.Notebook, dict[str, Any]]:
             name: str(value).lower() if isinstance(value, bool) else value for name, value in request["values"].items()
         }
         return runner.check(request["notebook"], request["target"], texts)
-    os.environ[reference.VARIABLE] = f"{request['mode']}:{request['record']}"
-    earlier = reference.read(Path(os.environ[journal.OUTPUTS_VARIABLE]), request["record"])
+    os.environ[earlier_run.VARIABLE] = f"{request['mode']}:{request['record']}"
+    earlier = earlier_run.read(Path(os.environ[journal.OUTPUTS_VARIABLE]), request["record"])
     found = notebook.find(str(earlier.header["notebook"]))
     known = {item.name for item in found.parameters}
     values = {key: value for key, value in dict(earlier.header["parameters"]).items() if key in known}
@@ -52,7 +54,7 @@ def wanted(request: dict[str, Any]) -> tuple[notebook.Notebook, dict[str, Any]]:
 def run(request: dict[str, Any]) -> int:
     """Run the cells up to the first that fails; return the exit code of the record."""
     os.environ |= request["environment"]
-    os.environ.pop(reference.VARIABLE, None)
+    os.environ.pop(earlier_run.VARIABLE, None)
     os.environ.pop(journal.RUN_ID_VARIABLE, None)
     outputs = Path(os.environ[journal.OUTPUTS_VARIABLE])
     found, values = wanted(request)

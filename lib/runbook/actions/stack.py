@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from runbook.actions.plan import Step
+from runbook.changes.plan import Step
 from runbook.commands import Command
 from runbook.errors import ParametersError
 from runbook.facts.compose import compose_argv

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from runbook.tables.table import Table
 
 if TYPE_CHECKING:
-    from runbook.actions.plan import Plan
+    from runbook.changes.plan import Plan
 
 COLUMNS = ("no.", "step", "kind", "why", "downtime (s)", "undo")
 LINES_SHOWN = 2

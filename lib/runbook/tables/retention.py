@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runbook.actions import backup
-from runbook.actions.choices import IN_REPOSITORY, choices_of
+from runbook.actions.backup import full
+from runbook.actions.backup.choices import IN_REPOSITORY, choices_of
 from runbook.facts import Missing
 from runbook.tables.shown import count, missing_table
 from runbook.tables.table import Table, size
@@ -20,7 +20,7 @@ def retention(facts: Facts, parameters: Parameters, *, keep_days: float = 0, cla
     held = facts.get("held")
     if isinstance(held, Missing):
         return missing_table(held)
-    choices = choices_of(held, parameters, facts.at, classes=backup.chosen(parameters, classes), days=keep_days or None)
+    choices = choices_of(held, parameters, facts.at, classes=full.chosen(parameters, classes), days=keep_days or None)
     rows = [
         (
             "stays" if choice.stays else "goes",

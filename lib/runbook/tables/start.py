@@ -14,8 +14,8 @@ from runbook.verdict import State
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from runbook.index import Entry
     from runbook.parameters import Parameters
+    from runbook.records.index import Entry
 
 WHOLE = "whole"
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from runbook.actions import server_objects, shell
+from runbook.actions import shell
+from runbook.actions.backup import server_objects
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from captured import Captured, fact_of
 
-from runbook import bundles, notebook
+from runbook import notebook
 from runbook.checks import (
     access,
     backup,
@@ -27,6 +27,7 @@ from runbook.checks import (
     units,
     web,
 )
+from runbook.execution import bundles
 from runbook.facts import Facts, Missing, gather
 from runbook.facts.database import Rows
 from runbook.facts.site import Answer

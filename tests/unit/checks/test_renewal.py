@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from captured import Captured
 
-from runbook import bundles
 from runbook.checks.renewal import dry_run, renewals
+from runbook.execution import bundles
 from runbook.facts import Facts, gather
 from runbook.facts.lineage import lineages
 from runbook.facts.rehearsal import dry_run as dry_run_fact

@@ -23,8 +23,8 @@ from runbook.facts.site import Answer
 from runbook.facts.synthetic import Step, Walk
 from runbook.facts.usage import Usage
 from runbook.facts.web import Web
-from runbook.index import Entry
 from runbook.parameters import Parameters, project_root, read
+from runbook.records.index import Entry
 from runbook.verdict import State, Verdict, Verdicts
 
 NOW = dt.datetime(2026, 11, 24, 8, 40, tzinfo=dt.UTC)

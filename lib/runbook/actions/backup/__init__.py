@@ -1,0 +1,1 @@
+"""Copies made, kept, and taken out again."""

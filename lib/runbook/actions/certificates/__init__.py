@@ -1,0 +1,1 @@
+"""Certificates renewed and made anew."""

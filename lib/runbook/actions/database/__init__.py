@@ -1,0 +1,1 @@
+"""The database backed up, restored and maintained."""

@@ -1,0 +1,1 @@
+"""Releases brought out and taken back, and the migrations they need."""

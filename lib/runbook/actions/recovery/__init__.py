@@ -1,0 +1,1 @@
+"""A lost server built anew."""

@@ -1,0 +1,1 @@
+"""Services restarted, stopped and started."""

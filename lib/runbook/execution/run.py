@@ -1,0 +1,479 @@
+"""One run of a notebook, as its cells see it: start, preflight, gather, judge, plan, apply, finish, next.
+
+The same object works under the runner, under plain papermill and by Run All in JupyterLab: parameters are read from the
+notebook's own namespace and checked here, so no way of starting a notebook goes around the guards.
+"""
+
+from __future__ import annotations
+
+import ast
+import atexit
+import contextlib
+import datetime as dt
+import fnmatch
+import getpass
+import importlib.metadata
+import os
+import platform
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from runbook import notebook, parameters, tables
+from runbook.changes import apply as applying
+from runbook.changes import earlier_run, lock, planning
+from runbook.changes.executor import Doer
+from runbook.changes.plan import Context
+from runbook.checks import exceptions
+from runbook.checks.preflight import preflight
+from runbook.connection import Connection
+from runbook.errors import LockError, ParametersError, PreflightError, RunbookError
+from runbook.execution import bundles
+from runbook.facts import Facts, gather
+from runbook.facts import preflight as preflight_facts
+from runbook.records import recorder
+from runbook.records.journal import Journal, is_alive, outputs_folder, read
+from runbook.secrets import redactor
+from runbook.verdict import State, Verdict, Verdicts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from runbook.changes.apply import Outcome
+    from runbook.changes.plan import Plan, Step
+    from runbook.checks import Check
+    from runbook.commands import Result
+    from runbook.facts import AnyFact
+    from runbook.records.index import Entry
+
+LONGEST_FOLLOW_SECONDS = 600
+INJECTED_MARK = "# Parameters"  # papermill writes it as the first line of the cell it injects
+VERSIONS_OF = ("runbook", "fabric", "paramiko", "papermill", "ipykernel")
+
+
+class Run:
+    """A run of one notebook against one target. Its repr is the banner."""
+
+    def __init__(
+        self,
+        source: notebook.Notebook,
+        values: dict[str, Any],
+        settings: parameters.Parameters,
+        journal: Journal,
+        earlier: earlier_run.Reference | None = None,
+    ) -> None:
+        self.notebook = source
+        self.reference = earlier
+        self.values = values
+        self.parameters = settings
+        self.journal = journal
+        self.connection = Connection(settings, on_results=self._note_commands)
+        self.applies = bool(values.get("apply", False))
+        self.before: Verdicts | None = None
+        self.outcome: Outcome | None = None
+        self._held = False
+
+    @property
+    def kind(self) -> str:
+        """The notebook's kind: read, change or danger."""
+        return self.notebook.kind
+
+    @property
+    def label(self) -> str:
+        """Begins the names of this run's units on the server: its time and its random part."""
+        time_of_day, *_, rest = self.journal.run_id.lower().split("--")
+        return f"{time_of_day}-{rest}"
+
+    @property
+    def stamp(self) -> str:
+        """The time in the names of what this run makes; a resumed run goes on with the first one's."""
+        if self._goes_on_with is not None:
+            return self._goes_on_with.stamp
+        return self.journal.run_id.partition("--")[0]
+
+    @property
+    def begun_before(self) -> tuple[Step, ...]:
+        """Steps that the runs which it goes on with have begun, in order; none for a run of its own."""
+        return self._goes_on_with.all_begun if self._goes_on_with is not None else ()
+
+    @property
+    def _goes_on_with(self) -> earlier_run.Earlier | None:
+        """The earlier run that this one resumes."""
+        if self.reference is None or self.reference.mode != "resume":
+            return None
+        return self.reference.earlier
+
+    def __repr__(self) -> str:
+        peer = self.connection.peer
+        where = f"{peer.user}@{peer.host}:{peer.port}" if peer else "not connected"
+        mode = "APPLY: this run changes the server" if self.applies else "dry run: this run changes nothing"
+        if self.notebook.kind == "read":
+            mode = "read only: this notebook changes nothing"
+        elif self.reference is not None:
+            mode = f"{mode} ({self.reference.mode} of {self.reference.earlier.run_id})"
+        expected = self.parameters.connection.hostname or "any host"
+        return f"{self.parameters.target} ({self.parameters.purpose}) | {where} | host {expected} | operator {operator()} | {mode}"
+
+    def connect(self) -> None:
+        """Open the connection and note who answered. Raises what Connection.open raises."""
+        peer = self.connection.open()
+        self.journal.event(
+            "connect",
+            host=self.parameters.connection.host,
+            user=peer.user,
+            fingerprint=peer.fingerprint,
+            key_type=peer.key_type,
+            server=peer.server_version,
+            seconds=round(peer.connect_seconds, 3),
+        )
+
+    def preflight(self) -> tables.Table:
+        """Check that this runbook applies here and now and return the checks as a table; take the lock where it will change.
+
+        Raises PreflightError that names every reason why it does not; LockError when another operator is at work.
+        """
+        facts = gather(self.connection, self.parameters, preflight_facts.FACTS)
+        verdicts = Verdicts.of(preflight(facts, self.parameters))
+        self.journal.event("preflight", state=verdicts.state.name, rows=verdicts.as_json())
+        against = [row for row in verdicts if row.state is not State.OK]
+        if against:
+            raise PreflightError(
+                "this runbook does not apply here and now:\n"
+                + "\n".join(f"  - {row.subject}: {row.reason}" for row in against),
+                remedy="mend what is listed, then run again from the top; nothing was changed",
+            )
+        if self.applies and self.kind != "read":
+            self.hold()
+        return tables.verdict_table(verdicts)
+
+    def hold(self) -> None:
+        """Take the target's lock and wait for what an earlier run still has at work there. Raises LockError."""
+        if self._held:
+            return
+        self._take_over()
+        holder = lock.Holder(
+            operator(), platform.node(), self.notebook.name, self.journal.run_id, dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+        )  # fmt: skip
+        lock.take(self.connection, holder)
+        self._held = True
+        self.journal.event("lock", holder=holder, taken=True)
+        atexit.register(self._let_go)
+        shell = _shell()
+        if shell is not None:
+            shell.events.register("post_run_cell", self._after_cell)
+        Doer(self.connection, self.journal, self.label, applying.say).settle()
+
+    def _take_over(self) -> None:
+        """Where the lock is held by the very run that this one resumes or takes back, and that run is over, take it away."""
+        if self.reference is None:
+            return
+        held = lock.holder(self.connection)
+        if held is None or held.run not in self.reference.earlier.runs:
+            return
+        if is_alive(self.journal.outputs, held.run):
+            raise LockError(f"the run {held.run} is still going on", remedy="wait for its end, or stop it first")
+        lock.release(self.connection, held.run)
+        self.journal.event("lock", holder=held, taken_over=True)
+
+    def _after_cell(self, result: Any) -> None:
+        """A cell that failed ends the run: nothing was begun, so the target is free again."""
+        if result.error_before_exec or result.error_in_exec:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Release the lock, unless a step was begun and the server may be between two states."""
+        if not self._held or self._between():
+            return
+        self._held = False
+        with contextlib.suppress(RunbookError):  # the server is away: the lock names us, and `unlock` takes it away
+            lock.release(self.connection, self.journal.run_id)
+            self.journal.event("lock", released=True)
+
+    def _between(self) -> bool:
+        if self.outcome is not None:
+            return self.outcome.between
+        return any(event.kind == "step.start" for event in read(self.journal.place).events)
+
+    def plan(self, facts: Facts, verdict: Verdicts) -> Plan:
+        """Given the facts and what the checks say of them, return the plan: what would be done, and how it is undone.
+
+        Raises PreflightError, ParametersError where the planner refuses.
+        """
+        made = self._planned(facts, verdict)
+        self.journal.event("plan", **made.as_json())
+        return made
+
+    def _planned(self, facts: Facts, verdict: Verdicts) -> Plan:
+        if self.reference is not None and self.reference.mode == "undo":
+            taken = earlier_run.undo_plan(self.reference.earlier, self.parameters.target, self.stamp)
+            return planning.less_finished(self.connection, taken)
+        resumed = self._goes_on_with is not None
+        context = Context(facts, verdict, self.parameters, self.values, self.stamp, resumed)
+        return planning.make(self.connection, self.notebook.name, context)
+
+    def plan_anew(self) -> Plan:
+        """Gather the facts anew and plan from them."""
+        facts = self._gathered()
+        return self._planned(facts, self._judged(facts))
+
+    def look(self) -> Verdicts:
+        """Gather and judge, without keeping it as the run's verdict."""
+        with self.connection.unrecorded():
+            return self._judged(self._gathered())
+
+    def apply(self, plan: Plan) -> Outcome:
+        """Carry out the plan where `apply` is True and it is confirmed; else say what is missing.
+
+        Raises ConfirmationError, LockError. A step that fails does not raise: the outcome says so, and what was done about it.
+        """
+        before = self.before if self.before is not None else self.look()
+        self.outcome = applying.apply(self, plan, str(self.values.get("confirm", "")), before)
+        return self.outcome
+
+    def gather(self, *facts: AnyFact) -> Facts:
+        """Ask the server (and look from this side) for the notebook's facts, or for the given ones; keep them."""
+        found = self._gathered(*facts)
+        self.journal.event("facts", seconds=round(found.seconds, 3), facts=found.as_json())
+        return found
+
+    def judge(self, facts: Facts, *checks: Check) -> Verdicts:
+        """Given facts, return the verdicts, known exceptions applied; keep them.
+
+        The first judgement of a run is the state before, a later one the state after.
+        """
+        judged = self._judged(facts, *checks)
+        when = "before" if self.before is None else "after"
+        self.before = self.before or judged
+        self.journal.event(
+            "verdict", when=when, state=judged.state.name, sentence=judged.sentence, rows=judged.as_json()
+        )
+        return judged
+
+    def _gathered(self, *facts: AnyFact) -> Facts:
+        return gather(self.connection, self.parameters, facts or bundles.facts(self.notebook.name, self.values))
+
+    def _judged(self, facts: Facts, *checks: Check) -> Verdicts:
+        rows: list[Verdict] = []
+        for check in checks or bundles.checks(self.notebook.name):
+            rows += check(facts, self.parameters)
+        return Verdicts.of(exceptions.apply(rows, self.parameters.known_exceptions, today=facts.at.date()))
+
+    def next(self, verdict: Verdicts) -> tables.Table:
+        """Given the verdict, return the notebooks to open next."""
+        depth = self.notebook.name.count("/")
+        return tables.next_steps(verdict, depth=depth)
+
+    def trend(self, facts: Facts, *patterns: str) -> dict[str, list[tuple[dt.datetime, float]]]:
+        """Return the numbers of earlier records of this target whose path fits one of `patterns`, oldest first, now as the last.
+
+        A path is what `./runbook records trend` takes: "filesystems./.used_percent"; `*` stands for anything.
+        """
+        from runbook.records.index import Index, numbers  # noqa: PLC0415 (SQLite, only where a trend is drawn)
+
+        current = {
+            path: value
+            for path, value in numbers(facts.as_json())
+            if any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns)
+        }
+        with Index(self.journal.outputs) as index:
+            index.update()
+            earlier = {path: index.trend(path, target=self.parameters.target) for path in current}
+        return {
+            path: [*((dt.datetime.fromisoformat(time), value) for time, value, _ in points), (facts.at, current[path])]
+            for path, points in earlier.items()
+        }
+
+    def follow(self, service: str, seconds: float) -> tables.Table:
+        """Show a log (one service's, or all) as it comes, for a bounded time; the stop button or Ctrl-C ends it at once.
+
+        Raises ParametersError for a time that is too long.
+        """
+        from runbook.facts.logs import follow_command  # noqa: PLC0415 (only the notebook of logs follows)
+
+        if seconds > LONGEST_FOLLOW_SECONDS:
+            reason = f"{seconds:g} s is longer than a log is followed ({LONGEST_FOLLOW_SECONDS} s)"
+            raise ParametersError("follow_seconds", [reason], remedy="run it again when the time is over")
+        if seconds <= 0:
+            return tables.Table((), (), "Nothing was followed: follow_seconds is 0.")
+        lines, pending, ended = 0, "", "the time was over"
+        try:
+            for text in self.connection.follow(follow_command(self.parameters, service, seconds)):
+                # whole lines only: a secret that is cut in two would not be known
+                *whole, pending = (pending + text).split("\n")
+                shown = [tables.live_line(self.parameters, service, line) for line in whole if line.strip()]
+                sys.stdout.write(redactor.text("".join(f"{line}\n" for line in shown)))
+                sys.stdout.flush()
+                lines += len(shown)
+        except KeyboardInterrupt:
+            ended = "it was stopped"
+        self.journal.event("followed", service=service or "all", seconds=seconds, lines=lines, ended=ended)
+        return tables.Table((), (), f"{lines} lines of {service or 'all services'} came until {ended}.")
+
+    def last_records(self) -> dict[str, Entry]:
+        """Return the newest record of each notebook on this target; runs that died are finished first."""
+        from runbook.records.archive import finalise_orphans  # noqa: PLC0415 (as below)
+        from runbook.records.index import Index  # noqa: PLC0415 (SQLite, only where records are listed)
+
+        finalise_orphans(self.journal.outputs)
+        with Index(self.journal.outputs) as index:
+            index.update()
+            newest = {
+                name: index.entries(limit=1, notebook=name, target=self.parameters.target) for name in notebook.names()
+            }
+        return {name: entries[0] for name, entries in newest.items() if entries}
+
+    def finish(self, verdict: Verdicts) -> Ending:
+        """Close the connection, keep the outcome and the operator's note, and say where the record will be.
+
+        The record itself is written when the notebook's last cell has run.
+        """
+        note = str(self.values.get("note", ""))
+        steps = sorted({row.next for row in verdict if row.next and row.state is not State.OK})
+        self.journal.event("outcome", state=verdict.state.name, sentence=verdict.sentence, note=note, next=steps)
+        self._let_go()
+        self.connection.close()
+        recorder.finishing()
+        return Ending(verdict.state, f"{self.journal.run_id}.ipynb", self.outcome.state if self.outcome else "")
+
+    def _note_commands(self, results: dict[str, Result]) -> None:
+        """Keep what was asked of the server: one event for a round trip."""
+        self.journal.event(
+            "commands",
+            commands=[
+                {
+                    "name": name,
+                    "command": result.command.shown,
+                    "exit_code": result.exit_code,
+                    "meaning": result.meaning,
+                    "seconds": result.duration_seconds,
+                    "sudo": result.command.sudo,
+                    "changes": result.command.changes,
+                }
+                for name, result in results.items()
+            ],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a run ended: its state and the name of its record in outputs/."""
+
+    state: State
+    record: str
+    outcome: str = ""
+
+    def __repr__(self) -> str:
+        done = f" Change: {self.outcome}." if self.outcome else ""
+        return f"{self.state}.{done} Record: outputs/{self.record}"
+
+
+def start(name: str, **given: Any) -> Run:
+    """Given the notebook's name ("04-health/quick"), begin a run of it and return it, connected.
+
+    Parameters are read from the calling notebook's namespace; outside IPython they are given by keyword.
+    Raises ParametersError, NotebookError, RecordError, SecretError, HostKeyError, ConnectionFailed.
+    """
+    source = notebook.find(name)
+    namespace = _namespace()
+    taken = {item.name: namespace[item.name] for item in source.parameters if item.name in namespace}
+    earlier = earlier_run.find(outputs_folder())
+    values = notebook.check(source, _injected() | taken | given)
+    if earlier is not None and earlier.mode == "resume":
+        values |= {key: value for key, value in earlier.earlier.pinned.items() if key in values}
+    target = values.get("target", "sandbox")
+    header = _header(source, target, values)
+    if earlier is not None:
+        header |= {"resumes" if earlier.mode == "resume" else "undoes": earlier.earlier.run_id}
+    journal = Journal.create(outputs_folder(), header)
+    recorder.install(journal)
+    settings = parameters.load(target)
+    if values.get("depth") in {"quick", "full"}:
+        settings = settings.model_copy(update={"depth": values["depth"]})
+    run = Run(source, values, settings, journal, earlier)
+    if bundles.asks_server(source.name):
+        run.connect()
+    return run
+
+
+def look_and_plan(
+    source: notebook.Notebook, values: Mapping[str, Any], settings: parameters.Parameters, stamp: str
+) -> Plan:
+    """Given a notebook and its values, return the plan for the server as it is now, without a run: nothing is kept."""
+    with Connection(settings) as connection:
+        facts = gather(connection, settings, bundles.facts(source.name, dict(values)))
+        rows = [row for check in bundles.checks(source.name) for row in check(facts, settings)]
+        judged = Verdicts.of(exceptions.apply(rows, settings.known_exceptions, today=facts.at.date()))
+        return planning.make(connection, source.name, Context(facts, judged, settings, values, stamp))
+
+
+def operator() -> str:
+    """Return who runs this, as the operating system knows them; RUNBOOK_OPERATOR overrides it for shared accounts."""
+    return os.environ.get("RUNBOOK_OPERATOR") or getpass.getuser()
+
+
+def _shell() -> Any:
+    module = sys.modules.get("IPython")
+    return module.get_ipython() if module is not None else None
+
+
+def _namespace() -> dict[str, Any]:
+    shell = _shell()
+    return dict(shell.user_ns) if shell is not None else {}
+
+
+def _injected() -> dict[str, Any]:
+    """Return what papermill injected, unknown names included: papermill only warns of these, and goes on."""
+    shell = _shell()
+    if shell is None:
+        return {}
+    found: dict[str, Any] = {}
+    for source in shell.history_manager.input_hist_raw:
+        if source.lstrip().startswith(INJECTED_MARK):
+            for node in ast.parse(source).body:
+                if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                    found[node.targets[0].id] = _literal(node.value)
+    return found
+
+
+def _literal(node: ast.expr) -> Any:
+    try:
+        return ast.literal_eval(node)
+    except ValueError as error:
+        raise ParametersError(
+            "injected parameters", [f"not a plain value: {error}"], remedy="pass texts, numbers or booleans"
+        ) from None
+
+
+def _header(source: notebook.Notebook, target: str, values: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "notebook": source.name,
+        "title": source.title,
+        "procedures": list(source.procedures),
+        "kind": source.kind,
+        "target": target,
+        "parameters": values,
+        "operator": operator(),
+        "notebook_sha256": source.sha256,
+        "git_commit": git_commit(parameters.project_root()),
+        "versions": {name: importlib.metadata.version(name) for name in VERSIONS_OF}
+        | {"python": platform.python_version()},
+        "started": time.time(),
+    }
+
+
+def git_commit(root: Path) -> str:
+    """Given a checkout, return its commit, with "+changes" where files differ from it; "" outside of git."""
+    try:
+        described = subprocess.run(
+            ["git", "-C", str(root), "describe", "--always", "--dirty=+changes", "--abbrev=40", "--exclude=*"],
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return described.stdout.strip()

@@ -1,0 +1,1 @@
+"""Records: what a run leaves, from the journal that is the truth about it to the page that people read."""
