@@ -16,7 +16,7 @@ from runbook.connection import Connection
 from runbook.errors import EXIT_REFUSED
 from runbook.facts import Facts, gather
 from runbook.facts.lineage import lineages
-from runbook.facts.rehearsal import dry_run
+from runbook.facts.renewal_dry_run import dry_run
 from runbook.verdict import State, Verdict
 from sandbox.faults import injection
 from sandbox.inside import execute

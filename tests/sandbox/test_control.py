@@ -196,7 +196,7 @@ def test_a_long_step_tells_how_far_it_is(connection: Connection, tmp_path: Path,
     step = Step("slow", Command(("bash", "-c", script), sudo=True, changes=True), no_undo="it changes nothing")
     told: list[str] = []
     journal = Journal.begin(tmp_path, {"target": "sandbox", "notebook": "test"})
-    executor.Doer(connection, journal, f"test-{tmp_path.name.replace('_', '-')}", told.append).carry_out([step])
+    executor.Executor(connection, journal, f"test-{tmp_path.name.replace('_', '-')}", told.append).carry_out([step])
     assert told[0] == "1/1 slow ..."
     assert told[-1].startswith("1/1 slow: done in ")
     seen = [re.fullmatch(r"   (\d+) s: table (\d)", line) for line in told[1:-1]]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from runbook.changes import earlier_run
-from runbook.changes.executor import Doer, StepFailed
+from runbook.changes.executor import Executor, StepFailed
 from runbook.changes.outage import Watch
 from runbook.errors import ConfirmationError, RunbookError
 from runbook.verdict import State, Verdicts
@@ -65,7 +65,7 @@ class Asked(Protocol):
     def look(self) -> Verdicts:
         """Gather and judge, without keeping it as the run's verdict."""
 
-    def hold(self) -> None:
+    def take_lock(self) -> None:
         """Take the target's lock, where this run does not hold it yet."""
 
 
@@ -100,7 +100,7 @@ def apply(run: Asked, plan: Plan, confirm: str, before: Verdicts) -> Outcome:
             run,
             Outcome(DRY, f"Dry run: nothing was changed. The plan has {len(plan.steps)} steps.", next=f"to carry it out, run again with apply=True{phrase}"),
         )  # fmt: skip
-    run.hold()
+    run.take_lock()
     _confirmed(run, plan, confirm)
     fresh = run.plan_anew()
     if fresh.digest != plan.digest:
@@ -158,7 +158,7 @@ def _difference(old: Plan, new: Plan) -> str:
 
 
 def _carry_out(run: Asked, plan: Plan, before: Verdicts) -> Outcome:
-    doer = Doer(run.connection, run.journal, run.label, say)
+    doer = Executor(run.connection, run.journal, run.label, say)
     run.journal.event(
         "undo",
         steps={
@@ -202,7 +202,7 @@ def _carry_out(run: Asked, plan: Plan, before: Verdicts) -> Outcome:
         steps = [*run.begun_before, *plan.steps[:done], *([failed.step] if failed else [])]
         taken = earlier_run.undo_steps(earlier_run.in_order(steps))
         try:
-            doer.settle()  # a step of which the end was not seen may still be at work
+            doer.wait_for_earlier_steps()  # a step of which the end was not seen may still be at work
             doer.carry_out(taken, phase="undo")
         except RunbookError as again:
             return _outcome(FAILED, f"Failed: {reason}\n  Taking it back failed too: {again.reason}", watch, begun, done, _offer(run, resumable=True))  # fmt: skip

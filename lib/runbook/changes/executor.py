@@ -55,7 +55,7 @@ class Ticker:
         self.say(f"   {now - self.begun:.0f} s" + (f": {line}" if line else ""))
 
 
-class Doer:
+class Executor:
     """Carries out the steps of one run. `say` shows the operator a line; `label` begins the units' names."""
 
     def __init__(self, connection: Connection, journal: Journal, label: str, say: Callable[[str], None]) -> None:
@@ -85,7 +85,7 @@ class Doer:
             if step.output and printed.strip():
                 self.say(_indented(printed))
 
-    def settle(self, seconds: float = 900) -> None:
+    def wait_for_earlier_steps(self, seconds: float = 900) -> None:
         """Wait until no step of an earlier run is at work on the server any more. Raises RunbookError."""
         asked = Command(
             ("systemctl", "list-units", f"{long.PREFIX}*", "--state=running,activating,deactivating", "--plain", "--no-legend", "--full"),

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
-from runbook.facts.site import Site
+from runbook.facts.http import Site
 
 if TYPE_CHECKING:
     from runbook.parameters import Parameters

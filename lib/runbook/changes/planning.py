@@ -8,10 +8,10 @@ from runbook.changes.registry import planner
 
 if TYPE_CHECKING:
     from runbook.changes.plan import Context, Plan
-    from runbook.facts import Gate
+    from runbook.facts import CommandRunner
 
 
-def make(gate: Gate, notebook: str, context: Context) -> Plan:
+def make(gate: CommandRunner, notebook: str, context: Context) -> Plan:
     """Given a connection, a notebook's name and what it found, return the plan of what is still to do.
 
     Raises what the planner raises to refuse: PreflightError, ParametersError.
@@ -19,7 +19,7 @@ def make(gate: Gate, notebook: str, context: Context) -> Plan:
     return less_finished(gate, planner(notebook)(context))
 
 
-def less_finished(gate: Gate, plan: Plan) -> Plan:
+def less_finished(gate: CommandRunner, plan: Plan) -> Plan:
     """Given a plan, return it without the steps whose probe says that they are done. All probes go out together."""
     probes = {step.name: step.done for step in plan.steps if step.done is not None}
     if not probes:

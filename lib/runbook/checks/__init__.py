@@ -14,7 +14,7 @@ from runbook.parameters import Parameters
 from runbook.verdict import State, Verdict
 
 if TYPE_CHECKING:
-    from runbook.parameters import Pair
+    from runbook.parameters import Threshold
 
 Check = Callable[[Facts, Parameters], list[Verdict]]
 
@@ -26,39 +26,47 @@ def unknown(check: str, subject: str, missing: Missing, *, next_notebook: str = 
     )
 
 
-def reach(value: float, limit: Pair) -> State:
+def state_when_high(value: float, limit: Threshold) -> State:
     """Given a value that is better when smaller, return the state; a limit counts as reached when it is equalled."""
     if value >= limit.critical:
         return State.CRITICAL
     return State.WARNING if value >= limit.warning else State.OK
 
 
-def undercut(value: float, limit: Pair) -> State:
+def state_when_low(value: float, limit: Threshold) -> State:
     """Given a value that is better when larger (days left), return the state; at the limit itself it is reached."""
     if value <= limit.critical:
         return State.CRITICAL
     return State.WARNING if value <= limit.warning else State.OK
 
 
-def limits(limit: Pair, unit: str = "") -> str:
+def threshold_text(limit: Threshold, unit: str = "") -> str:
     """Return both steps as text for the limit's column."""
     return f"{limit.warning:g} / {limit.critical:g}{f' {unit}' if unit else ''}"
 
 
-def against(
-    check: str, subject: str, value: float, limit: Pair, *, unit: str, what: str, next_notebook: str, evidence: str = ""
+def judge_number(
+    check: str,
+    subject: str,
+    value: float,
+    limit: Threshold,
+    *,
+    unit: str,
+    what: str,
+    next_notebook: str,
+    evidence: str = "",
 ) -> Verdict:
     """Return the verdict of a number that is better when smaller; `what` names it in the reason."""
-    state = reach(value, limit)
+    state = state_when_high(value, limit)
     reason = f"{what} within its limits" if state is State.OK else f"{what} over its limit"
     number = f"{value:.1f}".removesuffix(".0")
     opened = "" if state is State.OK else next_notebook
     return Verdict(
-        state, check, subject, reason, f"{number} {unit}", limits(limit, unit), evidence=evidence, next=opened
+        state, check, subject, reason, f"{number} {unit}", threshold_text(limit, unit), evidence=evidence, next=opened
     )
 
 
-def flag(
+def judge_condition(
     good: object, check: str, subject: str, *, ok: str, bad: str, state: State = State.CRITICAL, **more: Any
 ) -> Verdict:
     """Return OK with the reason `ok` where `good` holds, else `state` with the reason `bad`.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runbook.checks import flag
+from runbook.checks import judge_condition
 from runbook.verdict import State, Verdict
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def review(facts: Facts, parameters: Parameters) -> list[Verdict]:
         ]
     today = facts.at.date()
     return [
-        flag(
+        judge_condition(
             today <= due,
             "about.review",
             "runbook",

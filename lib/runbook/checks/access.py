@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runbook.checks import flag, limits, reach, unknown
+from runbook.checks import judge_condition, state_when_high, threshold_text, unknown
 from runbook.facts import Missing
 from runbook.verdict import State, Verdict
 
@@ -32,12 +32,12 @@ def login(facts: Facts, parameters: Parameters) -> list[Verdict]:
             evidence=found.key_type,
         ),
         Verdict(
-            reach(found.round_trip_milliseconds, limit),
+            state_when_high(found.round_trip_milliseconds, limit),
             "access.round-trip",
             "ssh",
             "there and back",
             value=f"{found.round_trip_milliseconds:.0f} ms",
-            limit=limits(limit, "ms"),
+            limit=threshold_text(limit, "ms"),
         ),
     ]
 
@@ -49,7 +49,7 @@ def sshd(facts: Facts, parameters: Parameters) -> list[Verdict]:
         return [unknown("access.password-login", "sshd", found, next_notebook=ACCESS)]
     wanted = parameters.access
     return [
-        flag(
+        judge_condition(
             not found.password_login or wanted.password_login,
             "access.password-login",
             "sshd",
@@ -61,7 +61,7 @@ def sshd(facts: Facts, parameters: Parameters) -> list[Verdict]:
             evidence="sshd -T: passwordauthentication, kbdinteractiveauthentication",
             next=ACCESS,
         ),
-        flag(
+        judge_condition(
             found.root_login in {"no", "prohibit-password", "without-password", "forced-commands-only"}
             or wanted.root_login,
             "access.root-login",
@@ -73,7 +73,7 @@ def sshd(facts: Facts, parameters: Parameters) -> list[Verdict]:
             evidence=f"sshd -T: permitrootlogin {found.root_login}",
             next=BREACH,
         ),
-        flag(
+        judge_condition(
             not found.empty_passwords,
             "access.empty-passwords",
             "sshd",
@@ -95,7 +95,7 @@ def accounts(facts: Facts, parameters: Parameters) -> list[Verdict]:
     wanted = parameters.access
     strangers = [name for name in found.root if name != "root"]
     verdicts = [
-        flag(
+        judge_condition(
             not strangers,
             "access.root-accounts",
             "accounts",
@@ -110,7 +110,7 @@ def accounts(facts: Facts, parameters: Parameters) -> list[Verdict]:
     if wanted.login_accounts is not None:
         more = sorted(set(found.login) - set(wanted.login_accounts))
         verdicts.append(
-            flag(
+            judge_condition(
                 not more,
                 "access.accounts",
                 "accounts",
@@ -126,7 +126,7 @@ def accounts(facts: Facts, parameters: Parameters) -> list[Verdict]:
     if wanted.sudo_accounts is not None:
         more = sorted({*found.sudo, *found.docker} - set(wanted.sudo_accounts))
         verdicts.append(
-            flag(
+            judge_condition(
                 not more,
                 "access.sudo-accounts",
                 "accounts",
@@ -141,7 +141,7 @@ def accounts(facts: Facts, parameters: Parameters) -> list[Verdict]:
     if wanted.authorized_keys is not None:
         count = len(found.keys)
         verdicts.append(
-            flag(
+            judge_condition(
                 count == wanted.authorized_keys,
                 "access.keys",
                 "authorized_keys",
@@ -174,7 +174,7 @@ def sudo(facts: Facts, _parameters: Parameters) -> list[Verdict]:
             limit="",
             evidence="sudo -l, run through sudo",
         ),
-        flag(
+        judge_condition(
             not found.unasked,
             "access.sudo-unasked",
             "sudo",
@@ -199,7 +199,7 @@ def cron(facts: Facts, parameters: Parameters) -> list[Verdict]:
         return []
     more = sorted(set(found) - set(expected))
     return [
-        flag(
+        judge_condition(
             not more,
             "access.cron",
             "cron",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runbook.checks import flag, limits, reach, unknown
+from runbook.checks import judge_condition, state_when_high, threshold_text, unknown
 from runbook.facts import Missing
 from runbook.verdict import State, Verdict
 
@@ -54,7 +54,7 @@ def _copies(item: BackupClass, copies: Sequence[Copy], now: dt.datetime) -> list
     evidence = f"{newest.path}, {newest.size_bytes} bytes, {newest.modified:%Y-%m-%d %H:%M} UTC"
     small = newest.size_bytes < item.min_size_bytes
     verdicts = [
-        flag(
+        judge_condition(
             not small,
             "backup.copy",
             item.name,
@@ -67,7 +67,7 @@ def _copies(item: BackupClass, copies: Sequence[Copy], now: dt.datetime) -> list
             next=_next(item),
         ),
         _age(item, newest.modified, now, evidence),
-        flag(
+        judge_condition(
             newest.has_checksum,
             "backup.checksum",
             item.name,
@@ -79,7 +79,7 @@ def _copies(item: BackupClass, copies: Sequence[Copy], now: dt.datetime) -> list
             evidence=evidence,
             next=_next(item),
         ),
-        flag(
+        judge_condition(
             not int(newest.mode, 8) & OTHERS,
             "backup.mode",
             item.name,
@@ -94,7 +94,7 @@ def _copies(item: BackupClass, copies: Sequence[Copy], now: dt.datetime) -> list
     ]
     if len(copies) > 1 and copies[1].size_bytes:
         lost = 100 * (1 - newest.size_bytes / copies[1].size_bytes)
-        state = reach(lost, item.shrink_percent)
+        state = state_when_high(lost, item.shrink_percent)
         verdicts.append(
             Verdict(
                 state,
@@ -102,7 +102,7 @@ def _copies(item: BackupClass, copies: Sequence[Copy], now: dt.datetime) -> list
                 item.name,
                 "as large as before" if state is State.OK else "much smaller than the copy before it",
                 value=f"{max(0.0, lost):.0f} % smaller",
-                limit=limits(item.shrink_percent, "% smaller"),
+                limit=threshold_text(item.shrink_percent, "% smaller"),
                 evidence=f"{evidence}; before: {copies[1].size_bytes} bytes",
                 next="" if state is State.OK else COVERAGE,
             )
@@ -112,7 +112,7 @@ def _copies(item: BackupClass, copies: Sequence[Copy], now: dt.datetime) -> list
 
 def _age(item: BackupClass, made: dt.datetime, now: dt.datetime, evidence: str) -> Verdict:
     hours = (now - made).total_seconds() / 3600
-    return flag(
+    return judge_condition(
         hours <= item.max_age_hours,
         "backup.age",
         item.name,
@@ -181,7 +181,7 @@ def _verified(item: BackupClass, looked: Sequence[ReadThrough]) -> Verdict:
         if good
         else f"none of the newest {len(looked)} is good"
     )
-    return flag(
+    return judge_condition(
         newest.good,
         "backup.verified",
         item.name,
@@ -216,7 +216,7 @@ def schedule(facts: Facts, parameters: Parameters) -> list[Verdict]:
             else "no run since the last boot"
         )
         verdicts.append(
-            flag(
+            judge_condition(
                 waiting and ended,
                 "backup.schedule",
                 item.name,
@@ -282,7 +282,7 @@ def off_host(facts: Facts, parameters: Parameters) -> list[Verdict]:
             hours = (facts.at - away.modified).total_seconds() / 3600
             good = hours <= item.max_age_hours and away.size_bytes >= item.min_size_bytes and not away.damaged
             verdicts.append(
-                flag(
+                judge_condition(
                     good,
                     "backup.off-host",
                     item.name,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runbook.checks import flag, limits, undercut, unknown
+from runbook.checks import judge_condition, state_when_low, threshold_text, unknown
 from runbook.facts import Missing
 from runbook.verdict import State, Verdict
 
@@ -58,7 +58,7 @@ def _one(item: Certificate, found: CertificateFact, now: dt.datetime) -> list[Ve
     if item.names:
         absent_names = sorted(set(item.names) - set(found.disk.names))
         verdicts.append(
-            flag(
+            judge_condition(
                 not absent_names,
                 "certificates.names",
                 item.name,
@@ -100,7 +100,7 @@ def _one(item: Certificate, found: CertificateFact, now: dt.datetime) -> list[Ve
 
 def _days(item: Certificate, leaf: Leaf, now: dt.datetime, where: str, mend: str) -> Verdict:
     days = (leaf.not_after - now).total_seconds() / 86_400
-    state = undercut(days, item.days_left)
+    state = state_when_low(days, item.days_left)
     reason = (
         f"enough days left {where}" if state is State.OK else f"expired {where}" if days <= 0 else f"ends soon {where}"
     )
@@ -112,7 +112,7 @@ def _days(item: Certificate, leaf: Leaf, now: dt.datetime, where: str, mend: str
         item.name,
         reason,
         value=f"{days:.0f} days",
-        limit=limits(item.days_left, "days"),
+        limit=threshold_text(item.days_left, "days"),
         evidence=f"serial {leaf.serial}, ends {leaf.not_after:%Y-%m-%d %H:%M} UTC",
         next="" if state is State.OK else mend,
     )
@@ -128,7 +128,7 @@ def _maybe(check: str, subject: str, good: bool | None, error: str, *, ok: str, 
             evidence=evidence,
             next=ERRORS,
         )
-    return flag(
+    return judge_condition(
         good, check, subject, ok=ok, bad=bad, value="yes" if good else "no", limit="yes", evidence=evidence, next=ERRORS
     )
 
@@ -148,7 +148,7 @@ def _served(item: Certificate, found: CertificateFact, now: dt.datetime, mend: s
             )
         ]
     verdicts = [
-        flag(
+        judge_condition(
             found.serves_disk,
             "certificates.served",
             item.name,
@@ -179,7 +179,7 @@ def renewal(facts: Facts, parameters: Parameters) -> list[Verdict]:
     limit = parameters.certificates.timer_overdue_hours
     good = service.result == "success" and service.exit_status in {0, None}
     return [
-        flag(
+        judge_condition(
             waits,
             "certificates.timer",
             name,
@@ -190,7 +190,7 @@ def renewal(facts: Facts, parameters: Parameters) -> list[Verdict]:
             evidence=f"systemctl show {name}: {timer.active}/{timer.sub}, {timer.enabled}",
             next=RENEW,
         ),
-        flag(
+        judge_condition(
             hours is None or hours <= limit,
             "certificates.timer-overdue",
             name,
@@ -202,7 +202,7 @@ def renewal(facts: Facts, parameters: Parameters) -> list[Verdict]:
             evidence=f"{last}, {following}",
             next=RENEW,
         ),
-        flag(
+        judge_condition(
             good,
             "certificates.last-run",
             service.name,

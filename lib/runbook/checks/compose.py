@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runbook.checks import flag, unknown
+from runbook.checks import judge_condition, unknown
 from runbook.facts import Missing
 from runbook.verdict import State, Verdict
 
@@ -43,7 +43,7 @@ def image(facts: Facts, parameters: Parameters) -> list[Verdict]:
             else "its tag no longer exists on the server"
         )
         verdicts.append(
-            flag(
+            judge_condition(
                 same and wanted,
                 "services.image",
                 service.name,
@@ -90,7 +90,7 @@ def drift(facts: Facts, _parameters: Parameters) -> list[Verdict]:
     if isinstance(found, Missing):
         return []  # services.state says so
     return [
-        flag(
+        judge_condition(
             compose.would.get(container.name) == "Running" or not container.running,
             "services.drift",
             container.service,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from runbook.checks import against, flag, unknown
+from runbook.checks import judge_condition, judge_number, unknown
 from runbook.facts import Missing
 from runbook.verdict import State, Verdict
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from runbook.facts import Facts
     from runbook.facts.database import Database
-    from runbook.parameters import DatabaseSettings, Pair, Parameters
+    from runbook.parameters import DatabaseSettings, Parameters, Threshold
 
 CONNECTIONS, CORRUPTION, RESTORE = (
     "08-troubleshoot/database-connections",
@@ -105,7 +105,7 @@ def revision(facts: Facts, _parameters: Parameters) -> list[Verdict]:
         ]
     current = ", ".join(str(row["revision"]) for row in rows)
     return [
-        flag(
+        judge_condition(
             current == head,
             "database.revision",
             "schema",
@@ -143,7 +143,7 @@ def _tables(found: Database, settings: DatabaseSettings) -> Iterator[Verdict]:
             continue
         answer = found.answers.get(f"filled:{name}")
         filled = bool(answer[0]["filled"]) if answer else True  # without an answer database.answers says so
-        yield flag(
+        yield judge_condition(
             filled or name in settings.may_be_empty,
             "database.tables",
             name,
@@ -160,7 +160,7 @@ def _writable(found: Database, _settings: DatabaseSettings) -> Iterator[Verdict]
     server = found.rows("server")[0]
     by = [f"{row['setting']} for {row['role']} in {row['database']}" for row in found.answers.get("read_only_by", [])]
     reason = "it is a standby" if server["in_recovery"] else f"sessions are read-only: {'; '.join(by)}"
-    yield flag(
+    yield judge_condition(
         not server["in_recovery"] and not by,
         "database.read-only",
         "database",
@@ -193,7 +193,7 @@ def _settings(found: Database, _settings: DatabaseSettings) -> Iterator[Verdict]
 def _connections(found: Database, settings: DatabaseSettings) -> Iterator[Verdict]:
     row = found.rows("connections")[0]
     percent = 100 * row["used"] / max(1, row["most"] - row["reserved"])
-    yield against(
+    yield judge_number(
         "database.connections",
         "connections",
         percent,
@@ -236,7 +236,7 @@ def _activity(found: Database, settings: DatabaseSettings) -> Iterator[Verdict]:
     )
 
 
-def _oldest(check: str, subject: str, rows: list[dict[str, Any]], *, key: str, limit: Pair, what: str) -> Verdict:
+def _oldest(check: str, subject: str, rows: list[dict[str, Any]], *, key: str, limit: Threshold, what: str) -> Verdict:
     worst = max(rows, key=lambda row: row[key] or 0, default=None)
     seconds = float(worst[key] or 0) if worst else 0.0
     evidence = (
@@ -244,14 +244,14 @@ def _oldest(check: str, subject: str, rows: list[dict[str, Any]], *, key: str, l
         if worst
         else ""
     )
-    return against(check, subject, seconds, limit, unit="s", what=what, next_notebook=QUERY, evidence=evidence)
+    return judge_number(check, subject, seconds, limit, unit="s", what=what, next_notebook=QUERY, evidence=evidence)
 
 
 def _dead_rows(found: Database, settings: DatabaseSettings) -> Iterator[Verdict]:
     for row in found.rows("tables"):
         dead, live = row["dead_rows"] or 0, row["live_rows"] or 0
         if dead >= settings.dead_rows_minimum:
-            yield against(
+            yield judge_number(
                 "database.dead-rows",
                 row["name"],
                 100 * dead / (dead + live),
@@ -265,7 +265,7 @@ def _dead_rows(found: Database, settings: DatabaseSettings) -> Iterator[Verdict]
 
 def _wraparound(found: Database, settings: DatabaseSettings) -> Iterator[Verdict]:
     worst = max(found.rows("wraparound"), key=lambda row: row["age"])
-    yield against(
+    yield judge_number(
         "database.wraparound",
         worst["database"],
         float(worst["percent"]),
@@ -279,7 +279,7 @@ def _wraparound(found: Database, settings: DatabaseSettings) -> Iterator[Verdict
 
 def _checksums(found: Database, _settings: DatabaseSettings) -> Iterator[Verdict]:
     failures = sum(int(row["failures"]) for row in found.rows("checksums"))
-    yield flag(
+    yield judge_condition(
         not failures,
         "database.checksums",
         "pages",
@@ -294,7 +294,7 @@ def _checksums(found: Database, _settings: DatabaseSettings) -> Iterator[Verdict
 
 def _indexes(found: Database, settings: DatabaseSettings) -> Iterator[Verdict]:
     absent = sorted(set(settings.expected_indexes) - {row["name"] for row in found.rows("indexes")})
-    yield flag(
+    yield judge_condition(
         not absent,
         "database.expected-indexes",
         "indexes",
@@ -307,7 +307,7 @@ def _indexes(found: Database, settings: DatabaseSettings) -> Iterator[Verdict]:
         next=MAINTAIN,
     )
     invalid = [row["name"] for row in found.rows("indexes") if not row["valid"]]
-    yield flag(
+    yield judge_condition(
         not invalid,
         "database.indexes",
         "indexes",
@@ -323,7 +323,7 @@ def _indexes(found: Database, settings: DatabaseSettings) -> Iterator[Verdict]:
 
 def _trust(found: Database, _settings: DatabaseSettings) -> Iterator[Verdict]:
     rows = found.rows("trust")
-    yield flag(
+    yield judge_condition(
         not rows,
         "database.trust",
         "pg_hba.conf",
@@ -369,7 +369,7 @@ def _constraints(found: Database, _settings: DatabaseSettings) -> Iterator[Verdi
 def _sequences(found: Database, settings: DatabaseSettings) -> Iterator[Verdict]:
     worst = max(found.rows("sequences"), key=lambda row: row["percent"], default=None)
     if worst is not None:
-        yield against(
+        yield judge_number(
             "database.sequences",
             worst["name"],
             float(worst["percent"]),

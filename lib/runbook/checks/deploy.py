@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runbook.checks import against, unknown
+from runbook.checks import judge_number, unknown
 from runbook.facts import Missing
 from runbook.facts.synthetic import MARK
 from runbook.verdict import State, Verdict
@@ -26,7 +26,7 @@ def errors(facts: Facts, parameters: Parameters) -> list[Verdict]:
     if isinstance(found, Missing):
         return [unknown("deploy.errors", "logs", found, next_notebook=LOGS)]
     rows = [
-        against(
+        judge_number(
             "deploy.errors", f"{shape.service}: {shape.shape[:SUBJECT_CHARACTERS]}", shape.count, parameters.deploy.new_errors,
             unit="lines", what=f"{shape.level.lower()} lines of one kind in the log", next_notebook=LOGS, evidence=shape.sample[:200],
         )

@@ -11,7 +11,7 @@ from runbook.verdict import State, Verdict
 
 if TYPE_CHECKING:
     from runbook.facts import Facts
-    from runbook.facts.chosen import Looked
+    from runbook.facts.dump_candidates import InspectedDump
     from runbook.parameters import Parameters
 
 RESTORE, MAINTAIN = "06-database/restore", "06-database/maintain"
@@ -25,7 +25,7 @@ WHAT = {
 MEBIBYTE = 2**20
 
 
-def fault(dump: Looked, parameters: Parameters) -> str:
+def fault(dump: InspectedDump, parameters: Parameters) -> str:
     """Given a dump that was looked at, return why it cannot be restored from; "" where nothing speaks against it."""
     name = parameters.database.name
     lacking = sorted({table.rpartition(".")[2] for table in parameters.database.expected_tables} - set(dump.tables))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runbook.checks import flag, unknown
+from runbook.checks import judge_condition, unknown
 from runbook.facts import Missing
 from runbook.verdict import State, Verdict
 
@@ -23,7 +23,7 @@ def packet_filter(facts: Facts, parameters: Parameters) -> list[Verdict]:
     if not parameters.firewall.enabled:
         return []
     verdicts = [
-        flag(
+        judge_condition(
             found.filters,
             "firewall.state",
             "kernel",
@@ -37,7 +37,7 @@ def packet_filter(facts: Facts, parameters: Parameters) -> list[Verdict]:
     ]
     if found.policy_6:
         verdicts.append(
-            flag(
+            judge_condition(
                 found.policy_6 != "ACCEPT",
                 "firewall.state",
                 "kernel, IPv6",
@@ -94,7 +94,7 @@ def ufw(facts: Facts, parameters: Parameters) -> list[Verdict]:
     if not parameters.firewall.enabled:
         return []
     return [
-        flag(
+        judge_condition(
             found.active,
             "firewall.ufw",
             "ufw",
@@ -105,7 +105,7 @@ def ufw(facts: Facts, parameters: Parameters) -> list[Verdict]:
             evidence="ufw status verbose",
             next=BREACH,
         ),
-        flag(
+        judge_condition(
             found.enabled_at_boot,
             "firewall.boot",
             "ufw",
@@ -201,7 +201,7 @@ def outside(facts: Facts, parameters: Parameters) -> list[Verdict]:
         return [unknown("firewall.outside", "ports", found, next_notebook=ACCESS)]
     expected = set(parameters.firewall.allowed_tcp_ports)
     return [
-        flag(
+        judge_condition(
             item.open == (item.port in expected),
             "firewall.outside",
             str(item.port),

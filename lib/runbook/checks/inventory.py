@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runbook.checks import flag, limits, reach, unknown
+from runbook.checks import judge_condition, state_when_high, threshold_text, unknown
 from runbook.facts import Missing
 from runbook.verdict import State, Verdict
 
@@ -31,7 +31,7 @@ def paths(facts: Facts, parameters: Parameters) -> list[Verdict]:
         stat = found.get(item.key) if item.key else None
         if stat is not None:
             verdicts.append(
-                flag(
+                judge_condition(
                     not int(stat.mode, 8) & OTHERS,
                     "inventory.mode",
                     stat.path,
@@ -64,7 +64,7 @@ def _location(wanted: PathExpectation, stat: PathStat | None) -> list[Verdict]:
         ]
     evidence = f"stat: {stat.kind} {stat.mode} {stat.owner}:{stat.group} {stat.size_bytes} bytes"
     verdicts = [
-        flag(
+        judge_condition(
             stat.kind == wanted.kind,
             "inventory.path",
             wanted.path,
@@ -91,7 +91,7 @@ def _location(wanted: PathExpectation, stat: PathStat | None) -> list[Verdict]:
         )
     if wanted.owner is not None:
         verdicts.append(
-            flag(
+            judge_condition(
                 stat.owner == wanted.owner,
                 "inventory.owner",
                 wanted.path,
@@ -109,7 +109,7 @@ def _location(wanted: PathExpectation, stat: PathStat | None) -> list[Verdict]:
         limit = int(wanted.mode, 8)
         more = mode & ~limit
         verdicts.append(
-            flag(
+            judge_condition(
                 mode == limit,
                 "inventory.mode",
                 wanted.path,
@@ -144,7 +144,7 @@ def variables(facts: Facts, _parameters: Parameters) -> list[Verdict]:
     if isinstance(found, Missing):
         return [unknown("inventory.env", "variables", found, next_notebook=INVENTORY)]
     return [
-        flag(
+        judge_condition(
             not found.lacking,
             "inventory.env",
             "variables",
@@ -155,7 +155,7 @@ def variables(facts: Facts, _parameters: Parameters) -> list[Verdict]:
             evidence="names only: docker compose config --variables against the environment file",
             next=INVENTORY,
         ),
-        flag(
+        judge_condition(
             not found.empty,
             "inventory.env-empty",
             "variables",
@@ -176,7 +176,7 @@ def compose(facts: Facts, _parameters: Parameters) -> list[Verdict]:
     if isinstance(found, Missing):
         return [unknown("inventory.compose", "compose file", found, next_notebook=INVENTORY)]
     return [
-        flag(
+        judge_condition(
             found.valid,
             "inventory.compose",
             "compose file",
@@ -196,7 +196,7 @@ def packages(facts: Facts, parameters: Parameters) -> list[Verdict]:
     if isinstance(found, Missing):
         return [unknown("inventory.packages", "packages", found, next_notebook=UPDATES)]
     limit = parameters.limits.upgrades
-    state = reach(len(found.security), limit)
+    state = state_when_high(len(found.security), limit)
     more = f"{len(found.upgradable)} packages can be upgraded, {len(found.security)} of them for security"
     return [
         Verdict(
@@ -205,7 +205,7 @@ def packages(facts: Facts, parameters: Parameters) -> list[Verdict]:
             "packages",
             more,
             value=str(len(found.security)),
-            limit=limits(limit, "security updates"),
+            limit=threshold_text(limit, "security updates"),
             evidence=", ".join(found.security[:8]),
             next="" if state is State.OK else UPDATES,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runbook.checks import limits, reach, unknown
+from runbook.checks import state_when_high, threshold_text, unknown
 from runbook.facts import Missing
 from runbook.verdict import State, Verdict
 
@@ -70,7 +70,7 @@ def _errors(found: Logs, hours: float, parameters: Parameters) -> list[Verdict]:
         # a failed request is counted among the requests
         errors = [line for line in found.errors if line.service == service and line.access is None]
         rate = len(errors) / max(1.0, hours)
-        state = reach(rate, limit)
+        state = state_when_high(rate, limit)
         shapes = found.shapes(errors)
         evidence = f"{shapes[0].count} x {shapes[0].shape}" if shapes else ""
         verdicts.append(
@@ -80,13 +80,13 @@ def _errors(found: Logs, hours: float, parameters: Parameters) -> list[Verdict]:
                 service,
                 f"{len(errors)} errors of {len(shapes)} kinds",
                 value=f"{rate:.1f} per h",
-                limit=limits(limit, "per h"),
+                limit=threshold_text(limit, "per h"),
                 evidence=evidence,
                 next="" if state is State.OK else SCAN,
             )
         )
         lines = sum(1 for line in found.lines if line.service == service) / max(1.0, hours)
-        flood = reach(lines, most)
+        flood = state_when_high(lines, most)
         if flood is not State.OK:
             verdicts.append(
                 Verdict(
@@ -95,7 +95,7 @@ def _errors(found: Logs, hours: float, parameters: Parameters) -> list[Verdict]:
                     service,
                     "it writes far more than usual",
                     value=f"{lines:.0f} lines per h",
-                    limit=limits(most, "lines per h"),
+                    limit=threshold_text(most, "lines per h"),
                     evidence=found.shapes([line for line in found.lines if line.service == service])[0].shape,
                     next=DISK,
                 )
@@ -109,7 +109,7 @@ def _requests(found: Logs, parameters: Parameters) -> list[Verdict]:
         return []
     limit = parameters.limits.http_5xx_percent
     percent = 100 * len(failed) / total
-    state = reach(percent, limit) if failed else State.OK
+    state = state_when_high(percent, limit) if failed else State.OK
     worst = found.failures_by_path()[:1]
     evidence = f"{worst[0][3]} x {worst[0][0]} {worst[0][1]} {worst[0][2]}" if worst else ""
     return [
@@ -119,7 +119,7 @@ def _requests(found: Logs, parameters: Parameters) -> list[Verdict]:
             "nginx",
             f"{len(failed)} of {total} requests failed",
             value=f"{percent:.1f} %",
-            limit=limits(limit, "%"),
+            limit=threshold_text(limit, "%"),
             evidence=evidence,
             next="" if state is State.OK else SCAN,
         )

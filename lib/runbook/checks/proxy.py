@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runbook.checks import flag, unknown
+from runbook.checks import judge_condition, unknown
 from runbook.facts import Missing
 from runbook.verdict import State, Verdict
 
@@ -35,7 +35,7 @@ def proxy_config(facts: Facts, _parameters: Parameters) -> list[Verdict]:
             )
         ]
     return [
-        flag(
+        judge_condition(
             found.valid,
             CONFIG,
             "nginx",

@@ -11,7 +11,7 @@ from runbook.verdict import State, Verdict
 
 if TYPE_CHECKING:
     from runbook.facts import Facts
-    from runbook.parameters import Pair, Parameters
+    from runbook.parameters import Parameters, Threshold
 
 COVERAGE = "07-backup/coverage"
 
@@ -56,7 +56,7 @@ def recovered(facts: Facts, parameters: Parameters) -> list[Verdict]:
     ]
 
 
-def _state(value: float, limits: Pair) -> State:
+def _state(value: float, limits: Threshold) -> State:
     if value >= limits.critical:
         return State.CRITICAL
     return State.WARNING if value >= limits.warning else State.OK

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from runbook.checks import flag, unknown
+from runbook.checks import judge_condition, unknown
 from runbook.facts import Missing
 from runbook.verdict import State, Verdict
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from runbook.facts import Facts
     from runbook.facts.lineage import Lineage
-    from runbook.facts.rehearsal import Problem, Rehearsal
+    from runbook.facts.renewal_dry_run import DryRun, Problem
     from runbook.parameters import Parameters
 
 DRY_RUN, COUNT = "certificates.dry-run", "certificates.renewals"
@@ -34,7 +34,7 @@ def dry_run(facts: Facts, _parameters: Parameters) -> list[Verdict]:
     lineage = None if isinstance(lineages, Missing) else lineages.get(found.certificate)
     reason = explain(found, lineage)
     return [
-        flag(
+        judge_condition(
             found.good,
             DRY_RUN,
             found.certificate,
@@ -48,7 +48,7 @@ def dry_run(facts: Facts, _parameters: Parameters) -> list[Verdict]:
     ]
 
 
-def evidence_of(found: Rehearsal) -> str:
+def evidence_of(found: DryRun) -> str:
     """Return the line that proves it: the authority's own words, else certbot's."""
     answered = f"; nginx answered {', '.join(map(str, found.statuses))}" if found.statuses else ""
     if found.problems:
@@ -56,7 +56,7 @@ def evidence_of(found: Rehearsal) -> str:
     return (found.error or "certbot renew --dry-run: succeeded") + answered
 
 
-def explain(found: Rehearsal, lineage: Lineage | None) -> str:
+def explain(found: DryRun, lineage: Lineage | None) -> str:
     """Given a rehearsal, return in words why it failed; empty where it did not."""
     if found.good:
         return ""
@@ -105,7 +105,7 @@ def _where(lineage: Lineage | None) -> str:
     return f"certbot puts its file into {folder}" if folder else "certbot puts a file there"
 
 
-def _error(found: Rehearsal, lineage: Lineage | None) -> str:
+def _error(found: DryRun, lineage: Lineage | None) -> str:
     """Explain what ended without the authority's word on a challenge: by what nginx answered to it."""
     refused = [status for status in found.statuses if status >= 400]  # noqa: PLR2004 (RFC 9110, 15.5 and 15.6)
     if refused:
@@ -130,7 +130,7 @@ def renewals(facts: Facts, parameters: Parameters) -> list[Verdict]:
     for lineage in found.values():
         count = lineage.issued_within(facts.at, WEEK_DAYS)
         rows.append(
-            flag(
+            judge_condition(
                 count < most,
                 COUNT,
                 lineage.certificate,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from runbook.checks import against, flag, unknown
+from runbook.checks import judge_condition, judge_number, unknown
 from runbook.facts import Missing
 from runbook.verdict import State, Verdict
 
@@ -29,7 +29,7 @@ def disks(facts: Facts, parameters: Parameters) -> list[Verdict]:
     for item in found:
         expected = any(fnmatchcase(item.mount, pattern) for pattern in parameters.read_only_mounts)
         verdicts.append(
-            flag(
+            judge_condition(
                 not item.read_only or expected,
                 "resources.read-only",
                 item.mount,
@@ -42,7 +42,7 @@ def disks(facts: Facts, parameters: Parameters) -> list[Verdict]:
             )
         )
         verdicts.append(
-            against(
+            judge_number(
                 "resources.disk",
                 item.mount,
                 item.used_percent,
@@ -54,7 +54,7 @@ def disks(facts: Facts, parameters: Parameters) -> list[Verdict]:
         )
         if item.inodes_used_percent is not None:
             verdicts.append(
-                against(
+                judge_number(
                     "resources.inodes",
                     item.mount,
                     item.inodes_used_percent,
@@ -74,7 +74,7 @@ def machine(facts: Facts, parameters: Parameters) -> list[Verdict]:
         return [unknown("resources.memory", "host", found, next_notebook=USAGE)]
     limit = parameters.limits
     verdicts = [
-        against(
+        judge_number(
             "resources.memory",
             "host",
             found.memory_used_percent,
@@ -83,7 +83,7 @@ def machine(facts: Facts, parameters: Parameters) -> list[Verdict]:
             what="memory use",
             next_notebook=USAGE,
         ),
-        against(
+        judge_number(
             "resources.load",
             "host",
             found.load_per_cpu,
@@ -95,7 +95,7 @@ def machine(facts: Facts, parameters: Parameters) -> list[Verdict]:
     ]
     if found.swap_bytes:
         verdicts.append(
-            against(
+            judge_number(
                 "resources.swap",
                 "host",
                 found.swap_used_percent,
@@ -106,7 +106,7 @@ def machine(facts: Facts, parameters: Parameters) -> list[Verdict]:
             )
         )
     verdicts += [
-        against(
+        judge_number(
             "resources.pressure",
             name,
             share,
@@ -128,7 +128,7 @@ def clock(facts: Facts, parameters: Parameters) -> list[Verdict]:
     # the server answered at some moment between the two: within them its clock cannot be told to be wrong
     skew = max(0.0, facts.begun - found, found - facts.ended)
     return [
-        against(
+        judge_number(
             "resources.clock",
             "host",
             round(skew, 1),
@@ -147,7 +147,7 @@ def reboot(facts: Facts, _parameters: Parameters) -> list[Verdict]:
         return [unknown("resources.reboot", "host", found, next_notebook=UPDATES)]
     named = ", ".join(found.packages[:5]) or "no package named"
     return [
-        flag(
+        judge_condition(
             not found.required,
             "resources.reboot",
             "host",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runbook.checks import flag, limits, reach, unknown
+from runbook.checks import judge_condition, state_when_high, threshold_text, unknown
 from runbook.facts import Missing
 from runbook.facts.rotation import SECRETS
 from runbook.verdict import State, Verdict
@@ -36,11 +36,11 @@ def _age(secret: str, found: Rotation, now: dt.datetime, parameters: Parameters)
     limit = parameters.rotation.age_days
     entry = found.last_change(secret)
     old = days(entry.at if entry else found.env_changed, now)
-    state = reach(old, limit)
+    state = state_when_high(old, limit)
     evidence = f"rotated by the run {entry.run}" if entry else "no rotation is on record; the env file was changed then"
     return Verdict(
         state, "rotation.age", secret, "rotated lately enough" if state is State.OK else "used for too long",
-        f"{'' if entry else 'at least '}{old} days", limits(limit, "days"), evidence=evidence, next="" if state is State.OK else ROTATE,
+        f"{'' if entry else 'at least '}{old} days", threshold_text(limit, "days"), evidence=evidence, next="" if state is State.OK else ROTATE,
     )  # fmt: skip
 
 
@@ -60,13 +60,13 @@ def unfinished(facts: Facts, parameters: Parameters) -> list[Verdict]:
             verdicts.append(Verdict(State.WARNING, "rotation.unfinished", secret, "a rotation was begun and has not come to its end", "begun", "rotated",
                                     evidence=f"run {last.run}: resume it or take it back", next=ROTATE))  # fmt: skip
             continue
-        state = reach(old, limit)
+        state = state_when_high(old, limit)
         reason = (
             "rotated, and not confirmed yet"
             if state is State.OK
             else "rotated long ago, and still not confirmed: the old value lies on the server"
         )
-        verdicts.append(Verdict(state, "rotation.unfinished", secret, reason, f"{old} days", limits(limit, "days"), evidence=f"run {last.run}",
+        verdicts.append(Verdict(state, "rotation.unfinished", secret, reason, f"{old} days", threshold_text(limit, "days"), evidence=f"run {last.run}",
                                 next="" if state is State.OK else ROTATE))  # fmt: skip
     return verdicts
 
@@ -89,7 +89,7 @@ def session(facts: Facts, _parameters: Parameters) -> list[Verdict]:
         return []
     wanted = "refused" if ended else "accepted"
     return [
-        flag(
+        judge_condition(
             found.earlier == wanted,
             "rotation.session",
             "earlier login",

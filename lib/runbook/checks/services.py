@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runbook.checks import flag, limits, reach, unknown
+from runbook.checks import judge_condition, state_when_high, threshold_text, unknown
 from runbook.facts import Missing
 from runbook.verdict import State, Verdict
 
@@ -50,7 +50,7 @@ def _state(service: Service, container: Container | None) -> Verdict:
         reason = f"restarting again and again, last exit code {container.exit_code} ({container.exit_meaning}){more}"
     else:
         reason = f"{container.state}{more}"
-    return flag(
+    return judge_condition(
         container.running,
         "services.state",
         service.name,
@@ -97,7 +97,7 @@ def _health(service: Service, container: Container) -> Verdict:
     tuned = (
         f"; a well tuned check would be {service.well_tuned_health_check}" if service.well_tuned_health_check else ""
     )
-    return flag(
+    return judge_condition(
         container.health == "healthy",
         "services.health",
         service.name,
@@ -121,14 +121,14 @@ def restarts(facts: Facts, parameters: Parameters) -> list[Verdict]:
     for container in found:
         verdicts.append(
             Verdict(
-                reach(container.restarts, limit),
+                state_when_high(container.restarts, limit),
                 "services.restarts",
                 container.service,
                 "never restarted by Docker"
                 if not container.restarts
                 else f"restarted {container.restarts} times by Docker since it was created",
                 value=str(container.restarts),
-                limit=limits(limit),
+                limit=threshold_text(limit),
                 evidence=f"last started {container.started:%Y-%m-%d %H:%M:%S} UTC"
                 if container.started
                 else "never started",

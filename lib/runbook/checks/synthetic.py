@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runbook.checks import limits, reach, unknown
+from runbook.checks import state_when_high, threshold_text, unknown
 from runbook.facts import Missing
 from runbook.verdict import State, Verdict
 
@@ -62,7 +62,7 @@ def _step(step: Step, account: SyntheticUser) -> Verdict:
         )
     limit = account.step_milliseconds
     # a job has a limit of its own, within which the worker must have taken and done it
-    state = State.OK if step.name == "job" else reach(step.milliseconds, limit)
+    state = State.OK if step.name == "job" else state_when_high(step.milliseconds, limit)
     reason = step.reason if state is State.OK else f"slow: {step.reason}"
     return Verdict(
         state,
@@ -70,6 +70,6 @@ def _step(step: Step, account: SyntheticUser) -> Verdict:
         "user's way",
         reason,
         value=milliseconds,
-        limit=limits(limit, "ms") if step.name != "job" else f"{account.job_timeout_seconds:g} s",
+        limit=threshold_text(limit, "ms") if step.name != "job" else f"{account.job_timeout_seconds:g} s",
         next="" if state is State.OK else "08-troubleshoot/high-cpu-memory",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runbook.checks import flag, unknown
+from runbook.checks import judge_condition, unknown
 from runbook.facts import Missing
 from runbook.verdict import State, Verdict
 
@@ -50,7 +50,7 @@ def units(facts: Facts, parameters: Parameters) -> list[Verdict]:
             )
             continue
         verdicts.append(
-            flag(
+            judge_condition(
                 unit.active == "active",
                 "units.active",
                 name,
@@ -63,7 +63,7 @@ def units(facts: Facts, parameters: Parameters) -> list[Verdict]:
             )
         )
         verdicts.append(
-            flag(
+            judge_condition(
                 unit.enabled in STARTS_BY_ITSELF,
                 "units.enabled",
                 name,

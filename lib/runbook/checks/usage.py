@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runbook.checks import against, limits, reach, unknown
+from runbook.checks import judge_number, state_when_high, threshold_text, unknown
 from runbook.facts import Missing
 from runbook.verdict import State, Verdict
 
@@ -24,7 +24,7 @@ def kills(facts: Facts, parameters: Parameters) -> list[Verdict]:
     if isinstance(found, Missing):
         return [unknown("resources.oom", "host", found, next_notebook=USAGE)]
     limit = parameters.limits.out_of_memory_kills
-    state = reach(len(found), limit)
+    state = state_when_high(len(found), limit)
     where = ", ".join(sorted({kill.where for kill in found}))
     reason = "nothing was killed for want of memory" if not found else f"killed for want of memory: {where}"
     return [
@@ -34,7 +34,7 @@ def kills(facts: Facts, parameters: Parameters) -> list[Verdict]:
             "host",
             reason,
             value=f"{len(found)} in 24 h",
-            limit=limits(limit, "in 24 h"),
+            limit=threshold_text(limit, "in 24 h"),
             evidence=f"last at {found[-1].at:%Y-%m-%d %H:%M:%S} UTC: {found[-1].message}" if found else "",
             next="" if state is State.OK else USAGE,
         )
@@ -51,7 +51,7 @@ def usage(facts: Facts, parameters: Parameters) -> list[Verdict]:
         verdict
         for item in found
         for verdict in (
-            against(
+            judge_number(
                 "resources.container-cpu",
                 item.name,
                 item.cpu_percent,
@@ -60,7 +60,7 @@ def usage(facts: Facts, parameters: Parameters) -> list[Verdict]:
                 what="processor use",
                 next_notebook=USAGE,
             ),
-            against(
+            judge_number(
                 "resources.container-memory",
                 item.name,
                 item.memory_percent,
@@ -80,7 +80,7 @@ def docker_disk(facts: Facts, parameters: Parameters) -> list[Verdict]:
         return [unknown("resources.docker-disk", "docker", found, next_notebook=DISK)]
     reclaimable = sum(item.reclaimable_bytes for item in found if item.kind != "Local Volumes") / GIGA
     return [
-        against(
+        judge_number(
             "resources.docker-disk",
             "docker",
             round(reclaimable, 1),
@@ -101,7 +101,7 @@ def processes(facts: Facts, parameters: Parameters) -> list[Verdict]:
         return []
     busiest = found[0]
     return [
-        against(
+        judge_number(
             "resources.process-cpu",
             "busiest process",
             busiest.cpu_percent,

@@ -5,15 +5,15 @@ from __future__ import annotations
 import http.client
 from typing import TYPE_CHECKING
 
-from runbook.checks import flag, limits, reach, undercut, unknown
+from runbook.checks import judge_condition, state_when_high, state_when_low, threshold_text, unknown
 from runbook.facts import Missing
 from runbook.verdict import State, Verdict
 
 if TYPE_CHECKING:
     from runbook.facts import Facts
-    from runbook.facts.site import Answer
+    from runbook.facts.http import Answer
     from runbook.facts.web import Web
-    from runbook.parameters import Pair, Parameters
+    from runbook.parameters import Parameters, Threshold
 
 OUTAGE, SERVICES = "09-emergency/complete-outage", "02-services/status"
 CERTIFICATES, TRIAGE, DEPLOY = "08-troubleshoot/certificate-errors", "08-troubleshoot/triage", "03-deploy/frontend"
@@ -44,7 +44,7 @@ def _front(found: Web, parameters: Parameters) -> list[Verdict]:
         reason = f"what is served is not our front page: {text!r} is not in it"
     else:
         reason = ""
-    front = flag(
+    front = judge_condition(
         not reason,
         "web.front-page",
         "front page",
@@ -58,7 +58,7 @@ def _front(found: Web, parameters: Parameters) -> list[Verdict]:
     if reason:
         return [front]
     broken = [asset for asset in found.assets if not _is_asset(asset)]
-    assets = flag(
+    assets = judge_condition(
         not broken,
         "web.assets",
         "front page's files",
@@ -86,7 +86,7 @@ def _health(found: Web, parameters: Parameters) -> Verdict:
     reason = (
         "its answer is not the expected one" if found.health.status == http.client.OK else _why(found.health, "the API")
     )
-    return flag(
+    return judge_condition(
         good,
         "web.health",
         "API",
@@ -119,7 +119,7 @@ def _ready(found: Web, parameters: Parameters) -> list[Verdict]:
             )
         ]
     verdicts = [
-        flag(
+        judge_condition(
             said == "ok",
             "web.ready",
             part,
@@ -169,7 +169,7 @@ def _redirect(found: Web, parameters: Parameters) -> list[Verdict]:
     good = answer.status in REDIRECTS and answer.location.startswith(f"https://{parameters.web.name}")
     reason = _why(answer, "port 80") if answer.status == 0 else "plain HTTP does not lead to the HTTPS address"
     return [
-        flag(
+        judge_condition(
             good,
             "web.redirect",
             "http",
@@ -209,7 +209,7 @@ def certificate(facts: Facts, parameters: Parameters) -> list[Verdict]:
     days = (served.not_after - facts.at).total_seconds() / 86_400
     evidence = f"serial {served.serial}, issued by {served.issuer}, ends {served.not_after:%Y-%m-%d %H:%M} UTC"
     verdicts = [
-        flag(
+        judge_condition(
             served.trusted,
             "web.certificate",
             parameters.web.name,
@@ -222,7 +222,7 @@ def certificate(facts: Facts, parameters: Parameters) -> list[Verdict]:
         )
     ]
     if limit is not None:
-        state = undercut(days, limit)
+        state = state_when_low(days, limit)
         reason = "enough days left" if state is State.OK else "expired" if days <= 0 else "ends soon"
         verdicts.append(
             Verdict(
@@ -231,7 +231,7 @@ def certificate(facts: Facts, parameters: Parameters) -> list[Verdict]:
                 parameters.web.name,
                 reason,
                 value=f"{days:.0f} days",
-                limit=limits(limit, "days"),
+                limit=threshold_text(limit, "days"),
                 evidence=evidence,
                 next="" if state is State.OK else "05-certificates/status",
             )
@@ -239,7 +239,7 @@ def certificate(facts: Facts, parameters: Parameters) -> list[Verdict]:
     return verdicts
 
 
-def _latency(found: Web, limit: Pair) -> list[Verdict]:
+def _latency(found: Web, limit: Threshold) -> list[Verdict]:
     answers = {"front page": found.front, "API": found.health}
     if found.ready is not None:
         answers["readiness"] = found.ready
@@ -247,7 +247,7 @@ def _latency(found: Web, limit: Pair) -> list[Verdict]:
     for subject, answer in answers.items():
         if answer.status == 0:
             continue  # that it does not answer is said elsewhere
-        state = reach(answer.milliseconds, limit)
+        state = state_when_high(answer.milliseconds, limit)
         verdicts.append(
             Verdict(
                 state,
@@ -255,7 +255,7 @@ def _latency(found: Web, limit: Pair) -> list[Verdict]:
                 subject,
                 "answers in time" if state is State.OK else "answers slowly",
                 value=f"{answer.milliseconds:.0f} ms",
-                limit=limits(limit, "ms"),
+                limit=threshold_text(limit, "ms"),
                 evidence=f"GET {answer.path}",
                 next="" if state is State.OK else "08-troubleshoot/high-cpu-memory",
             )

@@ -52,7 +52,7 @@ CERTIFICATES = Bundle(
 )
 # what nginx would do at its next start: no visitor sees it before
 PROXY = Bundle(("proxy.proxy_config",), ("proxy.proxy_config",))
-RENEWAL = Bundle(("lineage.lineages", "rehearsal.dry_run()"), ("renewal.renewals", "renewal.dry_run"))
+RENEWAL = Bundle(("lineage.lineages", "renewal_dry_run.dry_run()"), ("renewal.renewals", "renewal.dry_run"))
 FILES = Bundle(("compose.images", "compose.compose"), ("compose.image", "compose.drift"))
 PEOPLE = Bundle(
     ("access.sshd", "access.accounts", "access.sudo_rules", "access.cron"),
@@ -128,7 +128,7 @@ BUNDLES: dict[str, Bundle] = {
     "05-certificates/renew": RENEWAL + CERTIFICATES + PROXY + SERVED,
     "05-certificates/internal": CERTIFICATES + SERVED,
     "06-database/backup": DATABASE + SERVED + DUMPS,
-    "06-database/restore": DATABASE + SERVED + DUMPS + Bundle(("chosen.chosen()",), ()),
+    "06-database/restore": DATABASE + SERVED + DUMPS + Bundle(("dump_candidates.dump_candidates()",), ()),
     "06-database/maintain": DATABASE + SERVED + DUMPS,
     "07-backup/full-backup": COPIES
     + SERVED
@@ -136,7 +136,8 @@ BUNDLES: dict[str, Bundle] = {
     "07-backup/restore-uploads": SERVED + Bundle(("repository.repository",), ()),
     "07-backup/retention": COPIES
     + Bundle(
-        ("held.held", "repository.repository", "repository.off_site", "resources.filesystems"), ("resources.disks",)
+        ("stored_copies.stored_copies", "repository.repository", "repository.off_site", "resources.filesystems"),
+        ("resources.disks",),
     ),
     "07-backup/disaster-recovery": SERVED
     + HOST

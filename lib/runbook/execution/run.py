@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from runbook import notebook, parameters, tables
 from runbook.changes import apply as applying
 from runbook.changes import earlier_run, lock, planning
-from runbook.changes.executor import Doer
+from runbook.changes.executor import Executor
 from runbook.changes.plan import Context
 from runbook.checks import exceptions
 from runbook.checks.preflight import preflight
@@ -146,10 +146,10 @@ class Run:
                 remedy="mend what is listed, then run again from the top; nothing was changed",
             )
         if self.applies and self.kind != "read":
-            self.hold()
+            self.take_lock()
         return tables.verdict_table(verdicts)
 
-    def hold(self) -> None:
+    def take_lock(self) -> None:
         """Take the target's lock and wait for what an earlier run still has at work there. Raises LockError."""
         if self._held:
             return
@@ -164,7 +164,7 @@ class Run:
         shell = _shell()
         if shell is not None:
             shell.events.register("post_run_cell", self._after_cell)
-        Doer(self.connection, self.journal, self.label, applying.say).settle()
+        Executor(self.connection, self.journal, self.label, applying.say).wait_for_earlier_steps()
 
     def _take_over(self) -> None:
         """Where the lock is held by the very run that this one resumes or takes back, and that run is over, take it away."""

@@ -34,7 +34,7 @@ T = TypeVar("T")
 UNREADABLE = (ParseError, KeyError, ValueError, IndexError, TypeError, AttributeError, RecursionError)
 
 
-class Gate(Protocol):
+class CommandRunner(Protocol):
     """What `gather` needs of a connection: many commands, one round trip."""
 
     def run_all(self, commands: Mapping[str, Command]) -> dict[str, Result]:
@@ -188,7 +188,7 @@ def _plain_scalar(value: Any) -> str | int | float | bool | None:
 
 
 def gather(
-    gate: Gate,
+    gate: CommandRunner,
     parameters: Parameters,
     facts: Iterable[AnyFact],
     *,
@@ -254,7 +254,7 @@ def _look(fact: LocalFact[T], parameters: Parameters) -> T | Missing:
         return Missing(fact.name, f"could not be looked at from here: {type(error).__name__}: {error}")
 
 
-def _read(fact: GateFact[T], gate: Gate, parameters: Parameters) -> T | Missing:
+def _read(fact: GateFact[T], gate: CommandRunner, parameters: Parameters) -> T | Missing:
     try:
         return fact.read(gate, parameters)
     except ConnectionFailed as error:

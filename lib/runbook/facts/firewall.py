@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from runbook.commands import Command
 from runbook.errors import ParseError
 from runbook.facts import Fact, LocalFact
-from runbook.facts.site import reason_of
+from runbook.facts.http import reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -174,7 +174,7 @@ listeners = Fact("listeners", listeners_commands, parse_listeners)
 
 
 @dataclass(frozen=True, slots=True)
-class Reached:
+class PortProbe:
     """A real connection from this machine to a port of the server. `open` is None where it cannot be told."""
 
     port: int
@@ -183,26 +183,26 @@ class Reached:
     reason: str
 
 
-def look(parameters: Parameters) -> tuple[Reached, ...]:
+def look(parameters: Parameters) -> tuple[PortProbe, ...]:
     """Try to connect to every port of the list, all at once."""
     ports = parameters.firewall.outside_probe_ports
     with ThreadPoolExecutor(max_workers=max(1, len(ports)), thread_name_prefix="port") as threads:
-        return tuple(threads.map(lambda port: _reach(port, parameters), ports))
+        return tuple(threads.map(lambda port: _probe_port(port, parameters), ports))
 
 
-def _reach(port: int, parameters: Parameters) -> Reached:
+def _probe_port(port: int, parameters: Parameters) -> PortProbe:
     forwarded = parameters.firewall.outside_connect.get(port)
     place = forwarded or f"{parameters.web.name}:{port}"
     host, _, number = place.rpartition(":")
     try:
         with socket.create_connection((host.strip("[]"), int(number)), timeout=PROBE_SECONDS) as connection:
             if forwarded is None:
-                return Reached(port, place, True, "connected")
+                return PortProbe(port, place, True, "connected")
             answered = _answers(connection)
     except OSError as error:
-        return Reached(port, place, False, reason_of(error))
+        return PortProbe(port, place, False, reason_of(error))
     # a forwarder accepts before it has reached the server: only an answer proves that the port is open
-    return Reached(port, place, answered, "answers" if answered else "the forwarder got no answer")
+    return PortProbe(port, place, answered, "answers" if answered else "the forwarder got no answer")
 
 
 def _answers(connection: socket.socket) -> bool:

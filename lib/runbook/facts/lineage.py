@@ -94,7 +94,7 @@ def renewable(parameters: Parameters) -> dict[str, Certificate]:
     return {item.name: item for item in parameters.certificates.items if item.kind == "letsencrypt"}
 
 
-def chosen(parameters: Parameters, name: str) -> Certificate | None:
+def selected_certificate(parameters: Parameters, name: str) -> Certificate | None:
     """Given a name of the params file or certbot's own, return the certificate; None where there is none of that name."""
     known = renewable(parameters)
     return known.get(name) or next((item for item in known.values() if Places.of(item).name == name), None)

@@ -12,7 +12,7 @@ from runbook.commands import Command
 from runbook.errors import ParametersError
 from runbook.facts import Fact
 from runbook.facts.compose import compose_argv
-from runbook.facts.lines import Line, parse_line, shape_of
+from runbook.facts.log_lines import Line, parse_line, shape_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

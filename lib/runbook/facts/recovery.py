@@ -11,7 +11,7 @@ from runbook import parameters as params
 from runbook.commands import Command
 from runbook.errors import ParseError, RunbookError
 from runbook.facts import STATE_FOLDER, Fact, LocalFact
-from runbook.facts.repository import MANIFEST, Away, look_off_site
+from runbook.facts.repository import MANIFEST, MirroredRepository, look_off_site
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -140,13 +140,15 @@ def copy(values: Mapping[str, Any]) -> LocalFact[Copy]:
     return LocalFact("copy", look)
 
 
-def choose(repositories: tuple[Away, ...], source: Parameters, run: str, place: str, password_error: str) -> Copy:
+def choose(
+    repositories: tuple[MirroredRepository, ...], source: Parameters, run: str, place: str, password_error: str
+) -> Copy:
     """Given the repositories at a place, return the newest whole run of the lost server (or the one named).
 
     Raises RunbookError that says what there is.
     """
     wanted = {item.name for item in source.backup.classes} | {MANIFEST}
-    candidates: list[tuple[str, Away, dict[str, str]]] = []
+    candidates: list[tuple[str, MirroredRepository, dict[str, str]]] = []
     for away in repositories:
         if away.target != source.target:
             continue

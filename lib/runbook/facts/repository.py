@@ -207,7 +207,7 @@ def _snapshot(row: Mapping[str, Any]) -> Snapshot | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Away:
+class MirroredRepository:
     """One repository at the place off the server: its folder there, when it was last brought up to date, and what it holds."""
 
     folder: str
@@ -226,7 +226,7 @@ class OffSite:
     """
 
     place: str
-    repositories: tuple[Away, ...] = ()
+    repositories: tuple[MirroredRepository, ...] = ()
     unreadable: tuple[str, ...] = ()
     free_bytes: int | None = None
     password_error: str = ""
@@ -240,7 +240,7 @@ def look_off_site(parameters: Parameters) -> OffSite | None:
     if settings.off_host is None:
         return None
     place = at(settings.off_host, settings.off_host_options)
-    found: list[Away] = []
+    found: list[MirroredRepository] = []
     unreadable: list[str] = []
     for folder in place.folders():
         if not folder.startswith("repository-"):
@@ -248,7 +248,7 @@ def look_off_site(parameters: Parameters) -> OffSite | None:
         try:
             about = json.loads(b"".join(place.read(f"{folder}/mirror.json")))
             found.append(
-                Away(folder, about["target"], dt.datetime.fromisoformat(about["at"]), about["files"], about["bytes"], read_catalogue(about["catalogue"]))
+                MirroredRepository(folder, about["target"], dt.datetime.fromisoformat(about["at"]), about["files"], about["bytes"], read_catalogue(about["catalogue"]))
             )  # fmt: skip
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             unreadable.append(folder)

@@ -18,7 +18,7 @@ from runbook.commands import Command
 from runbook.errors import ParametersError, ParseError
 from runbook.facts import STATE_FOLDER, Fact, LocalFact, backup
 from runbook.facts.compose import compose_argv
-from runbook.facts.site import Site
+from runbook.facts.http import Site
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -134,7 +134,7 @@ def settings(parameters: Parameters, secret: str, stamp: str, role: str = "") ->
     return found
 
 
-def chosen(values: Mapping[str, Any]) -> str:
+def selected_secret(values: Mapping[str, Any]) -> str:
     """Given the notebook's parameters, return the secret. Raises ParametersError for what is no secret or no action."""
     secret, action = str(values.get("secret", SECRETS[0])), str(values.get("action", ACTIONS[0]))
     problems = []
@@ -151,7 +151,7 @@ def chosen(values: Mapping[str, Any]) -> str:
 
 def rotation(values: Mapping[str, Any]) -> Fact[Rotation]:
     """Return the question after the log and the places of the chosen secret. Raises ParametersError."""
-    secret = chosen(values)
+    secret = selected_secret(values)
 
     def commands(parameters: Parameters) -> dict[str, Command]:
         told = json.dumps(settings(parameters, secret, ""))
@@ -203,7 +203,7 @@ class Proof:
 
 def proof(values: Mapping[str, Any]) -> Fact[Proof]:
     """Return the question after a good copy of the database; it is only asked where a rotation needs one."""
-    wanted = chosen(values) == SEALED
+    wanted = selected_secret(values) == SEALED
 
     def commands(parameters: Parameters) -> dict[str, Command]:
         names = _classes(parameters) if wanted else []
@@ -254,7 +254,7 @@ _earlier: dict[str, tuple[str, float]] = {}
 
 def session(values: Mapping[str, Any]) -> LocalFact[Session]:
     """Return the look at an earlier login; only a new JWT secret is meant to end one."""
-    wanted = chosen(values) == JWT
+    wanted = selected_secret(values) == JWT
     return LocalFact(
         "session",
         lambda parameters: look_at_session(parameters) if wanted else Session(skipped="only for the JWT secret"),

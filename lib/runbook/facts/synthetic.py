@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from runbook import secrets
 from runbook.facts import LocalFact
-from runbook.facts.site import Answer, Site
+from runbook.facts.http import Answer, Site
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +49,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Walk:
+class UserJourney:
     """All steps in the order of the walk; `skipped` says why nothing was walked."""
 
     steps: tuple[Step, ...]
@@ -76,7 +76,7 @@ def virus() -> bytes:
 
 
 @dataclass(slots=True)
-class _Way:
+class _Journey:
     """One chain of steps on one kept connection."""
 
     site: Site
@@ -147,15 +147,15 @@ def _shown(answer: Answer) -> str:
     return f"{answer.status} {answer.content_type} {' '.join(answer.text.split())[:200]}"
 
 
-def walk(parameters: Parameters) -> Walk:
+def user_journey(parameters: Parameters) -> UserJourney:
     """Walk the user's way. With depth quick only what reads. Raises SecretError when the password cannot be had."""
     account = parameters.synthetic
     if account is None:
-        return Walk((), skipped="no account of its own is named in the params file (synthetic)")
+        return UserJourney((), skipped="no account of its own is named in the params file (synthetic)")
     password = secrets.resolve(account.password, what=f"password of {account.email}")
     full = parameters.depth == "full"
     with Site(parameters.web, timeout_seconds=account.step_timeout_seconds, verified=True) as site:
-        way = _Way(site)
+        way = _Journey(site)
         logged_in = way.step("login", lambda: _login(way, account, password))
         if logged_in:
             secrets.redactor.learn(way.token)
@@ -173,15 +173,15 @@ def walk(parameters: Parameters) -> Walk:
             for name in (*FIRST, *(CHANGING if full else ()))
             if name not in {step.name for step in steps}
         ]
-    return Walk(tuple(steps), removed_leftovers=leftovers)
+    return UserJourney(tuple(steps), removed_leftovers=leftovers)
 
 
 def _change(parameters: Parameters, account: SyntheticUser, token: str, run: str) -> list[Step]:
     """Walk the three ways that change something, side by side."""
 
-    def walked(ways: Callable[[_Way], None]) -> list[Step]:
+    def walked(ways: Callable[[_Journey], None]) -> list[Step]:
         with Site(parameters.web, timeout_seconds=account.step_timeout_seconds, verified=True) as site:
-            way = _Way(site, token)
+            way = _Journey(site, token)
             ways(way)
             return way.steps
 
@@ -194,7 +194,7 @@ def _change(parameters: Parameters, account: SyntheticUser, token: str, run: str
         return [step for future in [threads.submit(walked, way) for way in ways] for step in future.result()]
 
 
-def _login(way: _Way, account: SyntheticUser, password: str) -> str:
+def _login(way: _Journey, account: SyntheticUser, password: str) -> str:
     answered = way.want(
         HTTP_OK, "POST", "/api/v1/auth/login", body={"email": account.email, "password": password}, token=False
     )
@@ -202,7 +202,7 @@ def _login(way: _Way, account: SyntheticUser, password: str) -> str:
     return f"token for {answered['expires_in']} s"
 
 
-def _guard(way: _Way) -> str:
+def _guard(way: _Journey) -> str:
     answer, _ = way.ask("GET", CLIENTS, token=False)
     if answer.status not in {UNAUTHORIZED, FORBIDDEN}:
         raise _Wrong(
@@ -211,27 +211,27 @@ def _guard(way: _Way) -> str:
     return "refused without a login"
 
 
-def _me(way: _Way, account: SyntheticUser) -> str:
+def _me(way: _Journey, account: SyntheticUser) -> str:
     answered = way.want(HTTP_OK, "GET", "/api/v1/me")
     if str(answered["email"]).lower() != account.email.lower():
         raise _Wrong("the login leads to another account", str(answered["email"]))
     return "the account's own data"
 
 
-def _read(way: _Way) -> str:
+def _read(way: _Journey) -> str:
     clients = _list(way, f"{CLIENTS}?limit=200")
     _list(way, f"{APPOINTMENTS}?since=2000-01-01T00:00:00Z&limit=5")
     return f"{len(clients)} clients listed"
 
 
-def _list(way: _Way, path: str) -> list[dict[str, Any]]:
+def _list(way: _Journey, path: str) -> list[dict[str, Any]]:
     listed = way.want(HTTP_OK, "GET", path)
     if not isinstance(listed, list):
         raise _Wrong(f"GET {path} answered no list", str(type(listed).__name__))
     return listed
 
 
-def _old_data(way: _Way, account: SyntheticUser) -> str:
+def _old_data(way: _Journey, account: SyntheticUser) -> str:
     """Read what was written long ago: the note under the master key, and every stored file against its checksum."""
     notes = 0
     clients = {str(item["name"]): item for item in _list(way, f"{CLIENTS}?limit=200")}
@@ -254,7 +254,7 @@ def _old_data(way: _Way, account: SyntheticUser) -> str:
     return f"{notes} notes and {min(len(files), account.standing_files)} files as they were written"
 
 
-def _write_way(way: _Way, run: str) -> None:
+def _write_way(way: _Journey, run: str) -> None:
     note = f"{run}: täglich geübt, 5 von 10"
     made: dict[str, Any] = {}
 
@@ -283,7 +283,7 @@ def _write_way(way: _Way, run: str) -> None:
     _not_reached(way, ("write", "read-back", "change"))
 
 
-def _upload_way(way: _Way, run: str) -> None:
+def _upload_way(way: _Journey, run: str) -> None:
     clean = random_source.token_bytes(UPLOAD_BYTES)
     made: dict[str, Any] = {}
 
@@ -314,7 +314,7 @@ def _upload_way(way: _Way, run: str) -> None:
     _not_reached(way, ("upload", "download"))
 
 
-def _job_way(way: _Way, account: SyntheticUser, run: str) -> None:
+def _job_way(way: _Journey, account: SyntheticUser, run: str) -> None:
     def job() -> str:
         begun = time.monotonic()
         number = way.want(ACCEPTED, "POST", JOBS, body={"kind": "echo", "payload": run})["job_id"]
@@ -332,14 +332,14 @@ def _job_way(way: _Way, account: SyntheticUser, run: str) -> None:
     way.step("job", job)
 
 
-def _not_reached(way: _Way, names: tuple[str, ...]) -> None:
+def _not_reached(way: _Journey, names: tuple[str, ...]) -> None:
     reached = {step.name for step in way.steps}
     way.steps += [
         Step(name, None, 0.0, "not reached: the step before it failed") for name in names if name not in reached
     ]
 
 
-def _clean(way: _Way, run: str, steps: list[Step]) -> int:
+def _clean(way: _Journey, run: str, steps: list[Step]) -> int:
     """Remove what this walk made and what earlier ones left behind; note the step; return how many leftovers there were."""
     leftovers = 0
 
@@ -375,4 +375,4 @@ def _is_stale(name: str, now: float | None = None) -> bool:
     return seconds.isdigit() and (time.time() if now is None else now) - int(seconds) > STALE_SECONDS
 
 
-synthetic = LocalFact("synthetic", walk)
+synthetic = LocalFact("synthetic", user_journey)

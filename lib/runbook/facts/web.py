@@ -12,7 +12,7 @@ from urllib.parse import urljoin, urlsplit
 
 from runbook.errors import RunbookError
 from runbook.facts import LocalFact
-from runbook.facts.site import Answer, Site, dial, reason_of, tls_context
+from runbook.facts.http import Answer, Site, connect, reason_of, tls_context
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -159,7 +159,7 @@ def _handshake(settings: WebSettings, *, verified: bool) -> tuple[bytes, str]:
     name = urlsplit(settings.url).hostname or ""
     context = tls_context(settings, verified=verified)
     with (
-        dial(settings, settings.timeout_seconds) as raw,
+        connect(settings, settings.timeout_seconds) as raw,
         context.wrap_socket(raw, server_hostname=name) as secure,
     ):
         return secure.getpeercert(binary_form=True) or b"", secure.version() or ""

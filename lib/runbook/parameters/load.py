@@ -34,7 +34,7 @@ class Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Pair(Model):
+class Threshold(Model):
     """A limit with its two steps: WARNING at `warning`, CRITICAL at `critical`."""
 
     warning: float
@@ -70,7 +70,7 @@ class WebSettings(Model):
     ready_checks: tuple[str, ...] = ()
     version_path: str | None = None
     timeout_seconds: Seconds = 10
-    latency_milliseconds: Pair = Pair(warning=1000, critical=5000)
+    latency_milliseconds: Threshold = Threshold(warning=1000, critical=5000)
     from_outside: bool = True
 
     @property
@@ -90,7 +90,7 @@ class SyntheticUser(Model):
     password: SecretReference
     job_timeout_seconds: Seconds = 15
     step_timeout_seconds: Seconds = 10
-    step_milliseconds: Pair = Pair(warning=2000, critical=8000)
+    step_milliseconds: Threshold = Threshold(warning=2000, critical=8000)
     standing_notes: dict[str, str] = {}
     standing_files: int = Field(default=0, ge=0)
 
@@ -163,7 +163,7 @@ class Certificate(Model):
     names: tuple[str, ...] = ()
     served_by: Literal["https", "postgres", "tls"] | None = None
     served_at: str | None = None
-    days_left: Pair = Pair(warning=21, critical=7)
+    days_left: Threshold = Threshold(warning=21, critical=7)
 
 
 class InternalSet(Model):
@@ -207,14 +207,14 @@ class DatabaseSettings(Model):
     expected_tables: tuple[str, ...] = ()
     may_be_empty: tuple[str, ...] = ()
     expected_indexes: tuple[str, ...] = ()
-    blocked_seconds: Pair = Pair(warning=5, critical=60)
-    sequence_percent: Pair = Pair(warning=75, critical=95)
+    blocked_seconds: Threshold = Threshold(warning=5, critical=60)
+    sequence_percent: Threshold = Threshold(warning=75, critical=95)
     dead_rows_minimum: int = 10_000
-    connections_percent: Pair = Pair(warning=80, critical=95)
-    long_query_seconds: Pair = Pair(warning=60, critical=600)
-    idle_in_transaction_seconds: Pair = Pair(warning=60, critical=600)
-    dead_rows_percent: Pair = Pair(warning=20, critical=50)
-    wraparound_percent: Pair = Pair(warning=50, critical=80)
+    connections_percent: Threshold = Threshold(warning=80, critical=95)
+    long_query_seconds: Threshold = Threshold(warning=60, critical=600)
+    idle_in_transaction_seconds: Threshold = Threshold(warning=60, critical=600)
+    dead_rows_percent: Threshold = Threshold(warning=20, critical=50)
+    wraparound_percent: Threshold = Threshold(warning=50, critical=80)
 
 
 class BackupClass(Model):
@@ -230,7 +230,7 @@ class BackupClass(Model):
     retention_days: int = 30
     min_size_bytes: int = 1
     timer: str | None = None
-    shrink_percent: Pair = Pair(warning=50, critical=90)
+    shrink_percent: Threshold = Threshold(warning=50, critical=90)
     importance: Literal["critical", "important"] = "critical"
 
 
@@ -318,7 +318,7 @@ class DeploySettings(Model):
     unpacked_factor: float = Field(default=3.0, ge=1)
     pull_seconds: Seconds = 900
     schema_label: str | None = None
-    new_errors: Pair = Pair(warning=1, critical=3)
+    new_errors: Threshold = Threshold(warning=1, critical=3)
     lock_seconds: Seconds = 10
     migration_seconds: Seconds = 1800
 
@@ -357,8 +357,8 @@ class RotationSettings(Model):
     reencrypt_check: tuple[str, ...] = ()
     reencrypt_timeout_seconds: Seconds = 3600
     backup_max_age_hours: float = 26
-    confirm_within_days: Pair = Pair(warning=7, critical=30)
-    age_days: Pair = Pair(warning=365, critical=1095)
+    confirm_within_days: Threshold = Threshold(warning=7, critical=30)
+    age_days: Threshold = Threshold(warning=365, critical=1095)
 
 
 class RecoverySettings(Model):
@@ -375,31 +375,31 @@ class RecoverySettings(Model):
         "jq",
         "openssl",
     )
-    point_hours: Pair = Pair(warning=24, critical=48)
-    time_minutes: Pair = Pair(warning=60, critical=240)
+    point_hours: Threshold = Threshold(warning=24, critical=48)
+    time_minutes: Threshold = Threshold(warning=60, critical=240)
 
 
 class Limits(Model):
     """Limits of resources. Percent of what there is, unless the name says a unit."""
 
-    disk_percent: Pair = Pair(warning=80, critical=92)
-    inode_percent: Pair = Pair(warning=80, critical=92)
-    memory_percent: Pair = Pair(warning=85, critical=95)
-    swap_percent: Pair = Pair(warning=50, critical=90)
-    load_per_cpu: Pair = Pair(warning=2, critical=5)
-    container_cpu_percent: Pair = Pair(warning=80, critical=150)
-    process_cpu_percent: Pair = Pair(warning=90, critical=400)
-    container_memory_percent: Pair = Pair(warning=80, critical=95)
-    container_restarts: Pair = Pair(warning=1, critical=5)
-    docker_reclaimable_gigabytes: Pair = Pair(warning=10, critical=40)
-    clock_skew_seconds: Pair = Pair(warning=2, critical=30)
-    http_5xx_percent: Pair = Pair(warning=1, critical=5)
-    log_errors_per_hour: Pair = Pair(warning=10, critical=500)
-    round_trip_milliseconds: Pair = Pair(warning=500, critical=3000)
-    log_lines_per_hour: Pair = Pair(warning=50_000, critical=1_000_000)
-    pressure_percent: Pair = Pair(warning=40, critical=80)
-    upgrades: Pair = Pair(warning=1, critical=200)
-    out_of_memory_kills: Pair = Pair(warning=1, critical=5)
+    disk_percent: Threshold = Threshold(warning=80, critical=92)
+    inode_percent: Threshold = Threshold(warning=80, critical=92)
+    memory_percent: Threshold = Threshold(warning=85, critical=95)
+    swap_percent: Threshold = Threshold(warning=50, critical=90)
+    load_per_cpu: Threshold = Threshold(warning=2, critical=5)
+    container_cpu_percent: Threshold = Threshold(warning=80, critical=150)
+    process_cpu_percent: Threshold = Threshold(warning=90, critical=400)
+    container_memory_percent: Threshold = Threshold(warning=80, critical=95)
+    container_restarts: Threshold = Threshold(warning=1, critical=5)
+    docker_reclaimable_gigabytes: Threshold = Threshold(warning=10, critical=40)
+    clock_skew_seconds: Threshold = Threshold(warning=2, critical=30)
+    http_5xx_percent: Threshold = Threshold(warning=1, critical=5)
+    log_errors_per_hour: Threshold = Threshold(warning=10, critical=500)
+    round_trip_milliseconds: Threshold = Threshold(warning=500, critical=3000)
+    log_lines_per_hour: Threshold = Threshold(warning=50_000, critical=1_000_000)
+    pressure_percent: Threshold = Threshold(warning=40, critical=80)
+    upgrades: Threshold = Threshold(warning=1, critical=200)
+    out_of_memory_kills: Threshold = Threshold(warning=1, critical=5)
 
 
 class KnownException(Model):

@@ -12,7 +12,7 @@ from runbook.plots.picture import INK, Picture, bars_height, colour_of, flat_bar
 if TYPE_CHECKING:
     from runbook.facts import Facts
     from runbook.facts.certificates import CertificateFact
-    from runbook.parameters import Pair, Parameters
+    from runbook.parameters import Parameters, Threshold
 
 DAY = 86_400
 SHORTEST_SHOWN_DAYS = 0.5
@@ -23,7 +23,7 @@ def days_left(facts: Facts, parameters: Parameters) -> Picture:
     fact: tuple[CertificateFact, ...] | Missing = facts.get("certificates")
     if isinstance(fact, Missing):
         return no_evidence("Days left of each certificate", fact)
-    limits: dict[str, Pair] = {item.name: item.days_left for item in parameters.certificates.items}
+    limits: dict[str, Threshold] = {item.name: item.days_left for item in parameters.certificates.items}
     left = sorted(
         ((item.disk.not_after - facts.at).total_seconds() / DAY, item.name) for item in fact if item.disk is not None
     )

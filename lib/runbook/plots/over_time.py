@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from runbook.facts import Facts
-    from runbook.facts.lines import Line
+    from runbook.facts.log_lines import Line
     from runbook.facts.logs import Logs
-    from runbook.parameters import Pair
+    from runbook.parameters import Threshold
 
 MINUTES_A_DAY = 1440
 STEPS = ((2, 5), (12, 30), (72, 120), (10_000, 1440))  # up to so many hours: steps of so many minutes
@@ -80,7 +80,7 @@ def requests_over_time(facts: Facts) -> Picture:
 def trend(
     series: Mapping[str, Sequence[tuple[dt.datetime, float]]],
     label: str,
-    limits: Pair | None = None,
+    limits: Threshold | None = None,
     *,
     per: float = 1.0,
 ) -> Picture:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from runbook.facts import Facts
     from runbook.facts.resources import Filesystem
     from runbook.facts.usage import Usage
-    from runbook.parameters import Pair, Parameters
+    from runbook.parameters import Parameters, Threshold
 
 MIB = 1024**2
 GIB = 1024**3
@@ -62,7 +62,9 @@ def disk_use(facts: Facts, parameters: Parameters) -> Picture:
     return picture
 
 
-def _share(axes: Axes, names: list[str], values: list[float], limits: Pair, texts: list[str] | None = None) -> None:
+def _share(
+    axes: Axes, names: list[str], values: list[float], limits: Threshold, texts: list[str] | None = None
+) -> None:
     colours = [colour_of(value, limits.warning, limits.critical) for value in values]
     flat_bars(axes, names, values, colours, texts or [f"{value:.0f} %" for value in values])
     limit_line(axes, limits.warning, f"warning {limits.warning:g}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from runbook.tables.access import accounts, keys, logins, ssh, sudo
 from runbook.tables.backup import copies, coverage
-from runbook.tables.certificates import certificates, issued, rehearsal, served, timer
+from runbook.tables.certificates import certificates, issued, renewal_dry_run, served, timer
 from runbook.tables.database import activity, growth, locks, query, slow_queries, table_sizes
 from runbook.tables.deploy import deploys, migrations, release
 from runbook.tables.dumps import backup_methods, dumps, vacuumed, wraparound
@@ -27,7 +27,7 @@ from runbook.tables.start import card, contacts, notebooks
 from runbook.tables.table import Link, Table, duration, size
 from runbook.tables.units import units
 from runbook.tables.verdicts import before_after, evidence, next_steps, verdict_table
-from runbook.tables.web import walk, web
+from runbook.tables.web import user_journey, web
 
 __all__ = [
     "Link",
@@ -74,8 +74,8 @@ __all__ = [
     "query",
     "recovery_measured",
     "recovery_source",
-    "rehearsal",
     "release",
+    "renewal_dry_run",
     "requests",
     "retention",
     "secrets",
@@ -88,10 +88,10 @@ __all__ = [
     "timer",
     "units",
     "usage",
+    "user_journey",
     "vacuumed",
     "variables",
     "verdict_table",
-    "walk",
     "web",
     "wraparound",
 ]

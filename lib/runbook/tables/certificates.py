@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from runbook.facts import Facts
     from runbook.facts.certificates import CertificateFact, Leaf, Renewal
     from runbook.facts.lineage import Lineage
-    from runbook.facts.rehearsal import Rehearsal
+    from runbook.facts.renewal_dry_run import DryRun
     from runbook.verdict import Verdicts
 
 DAY = 86_400
@@ -84,7 +84,7 @@ def timer(fact: Renewal, facts: Facts, verdicts: Verdicts | None) -> Table:
 
 
 @shown("dry_run")
-def rehearsal(fact: Rehearsal, _facts: Facts, verdicts: Verdicts | None) -> Table:
+def renewal_dry_run(fact: DryRun, _facts: Facts, verdicts: Verdicts | None) -> Table:
     """Return how the rehearsal went: what the authority said of each name, and what nginx answered to it."""
     found = findings_of(verdicts, None, "certificates.dry-run")
     if not fact.certificate:

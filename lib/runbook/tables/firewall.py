@@ -11,7 +11,7 @@ from runbook.tables.verdicts import findings_of, reason_of, state_of, titled
 
 if TYPE_CHECKING:
     from runbook.facts import Facts
-    from runbook.facts.firewall import PacketFilter, Reached, Ufw
+    from runbook.facts.firewall import PacketFilter, PortProbe, Ufw
     from runbook.parameters import Parameters
     from runbook.verdict import Verdicts
 
@@ -48,7 +48,7 @@ def ports(facts: Facts, parameters: Parameters, verdicts: Verdicts | None = None
     listens = _listens(facts)
     published = _published(facts)
     allowed = _allowed(facts)
-    reached: dict[int, Reached] = {item.port: item for item in _tuple(facts, "outside")}
+    reached: dict[int, PortProbe] = {item.port: item for item in _tuple(facts, "outside")}
     expected = set(parameters.firewall.allowed_tcp_ports)
     rows: list[tuple[Cell, ...]] = []
     for port in sorted(expected | listens.keys() | published.keys() | reached.keys() | allowed.keys()):
@@ -86,7 +86,7 @@ def ports(facts: Facts, parameters: Parameters, verdicts: Verdicts | None = None
     )
 
 
-def _tuple(facts: Facts, name: str) -> tuple[Reached, ...]:
+def _tuple(facts: Facts, name: str) -> tuple[PortProbe, ...]:
     fact = facts.get(name)
     return () if isinstance(fact, Missing) else fact
 

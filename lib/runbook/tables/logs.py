@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from runbook.facts.lines import parse_line
+from runbook.facts.log_lines import parse_line
 from runbook.tables.shown import count, period, shown
 from runbook.tables.table import Cell, Table, text_of
 from runbook.tables.verdicts import findings_of, titled

@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 
 def retention(facts: Facts, parameters: Parameters, *, keep_days: float = 0, classes: str = "") -> Table:
     """Return each copy, those that go first, with the reason; `keep_days` and `classes` as in the notebook."""
-    held = facts.get("held")
+    held = facts.get("stored_copies")
     if isinstance(held, Missing):
         return missing_table(held)
-    choices = choices_of(held, parameters, facts.at, classes=full.chosen(parameters, classes), days=keep_days or None)
+    choices = choices_of(
+        held, parameters, facts.at, classes=full.selected_classes(parameters, classes), days=keep_days or None
+    )
     rows = [
         (
             "stays" if choice.stays else "goes",

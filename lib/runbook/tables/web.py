@@ -12,8 +12,8 @@ from runbook.verdict import State
 
 if TYPE_CHECKING:
     from runbook.facts import Facts
-    from runbook.facts.site import Answer
-    from runbook.facts.synthetic import Step, Walk
+    from runbook.facts.http import Answer
+    from runbook.facts.synthetic import Step, UserJourney
     from runbook.facts.web import Web
     from runbook.verdict import Verdict, Verdicts
 
@@ -47,7 +47,7 @@ def web(fact: Web, _facts: Facts, verdicts: Verdicts | None) -> Table:
 
 
 @shown("synthetic")
-def walk(fact: Walk, _facts: Facts, verdicts: Verdicts | None) -> Table:
+def user_journey(fact: UserJourney, _facts: Facts, verdicts: Verdicts | None) -> Table:
     """Return the synthetic user's steps in their order; the first one that fails is where a user stops."""
     if fact.skipped:
         return Table.of(

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, cast
 
 from runbook.changes import executor
-from runbook.changes.executor import Doer, StepFailed, Ticker
+from runbook.changes.executor import Executor, StepFailed, Ticker
 from runbook.changes.plan import Step
 from runbook.commands import Command, Result
 from runbook.records.journal import Journal, read
@@ -45,7 +45,7 @@ def carry_out(tmp_path: Path, *steps: Step) -> tuple[list[str], Path]:
     told: list[str] = []
     journal = Journal.begin(tmp_path, {"target": "here", "notebook": "test"})
     with contextlib.suppress(StepFailed):
-        Doer(cast("Connection", Here()), journal, "test", told.append).carry_out(steps)
+        Executor(cast("Connection", Here()), journal, "test", told.append).carry_out(steps)
     journal.release()
     return told, journal.place
 

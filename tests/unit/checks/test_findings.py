@@ -30,8 +30,8 @@ from runbook.checks import (
 from runbook.execution import bundles
 from runbook.facts import Facts, Missing, gather
 from runbook.facts.database import Rows
-from runbook.facts.site import Answer
-from runbook.facts.synthetic import Step, Walk
+from runbook.facts.http import Answer
+from runbook.facts.synthetic import Step, UserJourney
 from runbook.facts.web import ServedCertificate, Web
 from runbook.verdict import State, Verdicts
 
@@ -87,7 +87,7 @@ def test_the_untouched_server_is_fine_apart_from_the_paper(parameters: Parameter
     files = dict.fromkeys(f"{entry.removesuffix('()').replace('.', '/')}-healthy" for entry in asked)
     facts = seen(parameters, *files)
     assert facts.missing == ()
-    passed = Walk(tuple(Step(name, True, 5.0, "fine") for name in ("login", "job")))
+    passed = UserJourney(tuple(Step(name, True, 5.0, "fine") for name in ("login", "job")))
     whole = Facts(
         {name: facts[name] for name in facts} | {"web": WEB, "synthetic": passed, "off_host": {}, "outside": (), "login": Missing("login", ""), "query": Rows("SELECT 1", [], more=False)},
         {}, seconds=0.1, begun=facts.begun, ended=facts.begun,
@@ -175,7 +175,7 @@ def test_walk(given: Callable[..., Facts], parameters: Parameters) -> None:
         Step("scan", False, 5.0, "the test virus was accepted", "status 201"),
         Step("download", None, 0.0, "not reached"),
     )
-    assert bad(synthetic.synthetic(given(synthetic=Walk(steps)), parameters)) == {
+    assert bad(synthetic.synthetic(given(synthetic=UserJourney(steps)), parameters)) == {
         ("synthetic.read", "user's way"): State.WARNING,
         ("synthetic.scan", "user's way"): State.CRITICAL,
         ("synthetic.download", "user's way"): State.UNKNOWN,
@@ -183,7 +183,7 @@ def test_walk(given: Callable[..., Facts], parameters: Parameters) -> None:
 
 
 def test_walk_without_an_account_is_said(given: Callable[..., Facts], parameters: Parameters) -> None:
-    rows = synthetic.synthetic(given(synthetic=Walk((), skipped="no account")), parameters)
+    rows = synthetic.synthetic(given(synthetic=UserJourney((), skipped="no account")), parameters)
     assert [(row.state, row.known) for row in rows] == [(State.OK, "not looked at: no account")]
 
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runbook.checks import reach, resources, undercut, usage
+from runbook.checks import resources, state_when_high, state_when_low, usage
 from runbook.facts import Missing
 from runbook.facts.resources import Filesystem, Machine
 from runbook.facts.usage import DockerShare
-from runbook.parameters import Pair
+from runbook.parameters import Threshold
 from runbook.verdict import State
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from runbook.parameters import Parameters
 
 OK, WARNING, CRITICAL, UNKNOWN = State.OK, State.WARNING, State.CRITICAL, State.UNKNOWN
-UP = Pair(warning=80, critical=92)
-DOWN = Pair(warning=21, critical=7)
+UP = Threshold(warning=80, critical=92)
+DOWN = Threshold(warning=21, critical=7)
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ DOWN = Pair(warning=21, critical=7)
     [(0, OK), (79.9, OK), (80, WARNING), (91.9, WARNING), (92, CRITICAL), (100, CRITICAL)],
 )
 def test_better_when_smaller(value: float, state: State) -> None:
-    assert reach(value, UP) is state
+    assert state_when_high(value, UP) is state
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_better_when_smaller(value: float, state: State) -> None:
     [(90, OK), (21.1, OK), (21, WARNING), (7.1, WARNING), (7, CRITICAL), (0, CRITICAL), (-1, CRITICAL)],
 )
 def test_better_when_larger(value: float, state: State) -> None:
-    assert undercut(value, DOWN) is state
+    assert state_when_low(value, DOWN) is state
 
 
 def disk(**values: object) -> Filesystem:

@@ -12,7 +12,7 @@ from runbook.checks.renewal import dry_run, renewals
 from runbook.execution import bundles
 from runbook.facts import Facts, gather
 from runbook.facts.lineage import lineages
-from runbook.facts.rehearsal import dry_run as dry_run_fact
+from runbook.facts.renewal_dry_run import dry_run as dry_run_fact
 from runbook.verdict import State
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ TOLD = {
 
 def seen(parameters: Parameters, case: str) -> Facts:
     """Return the facts of a captured rehearsal."""
-    gate = Captured(LINEAGE, Path(f"rehearsal/dry_run-{case}.out"))
+    gate = Captured(LINEAGE, Path(f"renewal_dry_run/dry_run-{case}.out"))
     return gather(gate, parameters, [lineages, dry_run_fact({})])
 
 
@@ -90,6 +90,6 @@ def test_links_that_do_not_agree_are_said(parameters: Parameters) -> None:
 
 def test_the_rehearsal_belongs_to_its_own_notebook_only() -> None:
     """It takes seconds and asks a third party: no look at the server's health does that."""
-    assert [name for name, entry in bundles.BUNDLES.items() if "rehearsal.dry_run()" in entry.facts] == [
+    assert [name for name, entry in bundles.BUNDLES.items() if "renewal_dry_run.dry_run()" in entry.facts] == [
         "05-certificates/renew"
     ]

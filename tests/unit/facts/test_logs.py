@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from runbook.commands import Command, Result
 from runbook.errors import ParametersError
-from runbook.facts.lines import parse_access, parse_line, shape_of
+from runbook.facts.log_lines import parse_access, parse_line, shape_of
 from runbook.facts.logs import Logs, checked_since, parse_logs, selected
 
 AT = "2026-11-24T08:10:09.028817529Z "

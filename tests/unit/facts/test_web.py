@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runbook.facts.site import Site
+from runbook.facts.http import Site
 from runbook.facts.synthetic import _is_stale, virus
 from runbook.facts.web import assets_of
 from runbook.parameters import WebSettings

@@ -13,11 +13,11 @@ from runbook import plots
 from runbook.facts import Facts, Missing
 from runbook.facts.certificates import CertificateFact, Leaf
 from runbook.facts.database import Database
-from runbook.facts.lines import Access, Line
+from runbook.facts.log_lines import Access, Line
 from runbook.facts.logs import Logs
 from runbook.facts.resources import Filesystem
 from runbook.facts.usage import Usage
-from runbook.parameters import Pair, Parameters, project_root, read
+from runbook.parameters import Parameters, Threshold, project_root, read
 
 NOW = dt.datetime(2026, 11, 24, 8, 40, tzinfo=dt.UTC)
 MIB, GIB = 1024**2, 1024**3
@@ -135,7 +135,7 @@ def test_trend_names_what_climbs_most():
         "filesystems./.used_percent": [(day, 40.0) for day in days],
         "filesystems./srv.used_percent": [(day, 50.0 + 5 * number) for number, day in enumerate(days)],
     }
-    picture = plots.trend(series, "disk used (%)", Pair(warning=80, critical=92))
+    picture = plots.trend(series, "disk used (%)", Threshold(warning=80, critical=92))
     assert repr(picture) == "Plot: Trend of disk used (%): 4 records; /srv moved most upwards, by +15"
     assert {"/", "/srv", "warning 80", "critical 92"} <= set(labels(picture))
     assert repr(plots.trend({"x": series["filesystems./.used_percent"][:1]}, "y")).endswith("nothing to compare with")

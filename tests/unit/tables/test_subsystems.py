@@ -13,14 +13,14 @@ from runbook.facts.backup import AwayCopy, Copy, ReadThrough
 from runbook.facts.certificates import CertificateFact, Leaf
 from runbook.facts.compose import ComposeFile
 from runbook.facts.database import Database, Rows
-from runbook.facts.firewall import Listener, PacketFilter, Reached
+from runbook.facts.firewall import Listener, PacketFilter, PortProbe
+from runbook.facts.http import Answer
 from runbook.facts.inventory import PathStat, Variables
-from runbook.facts.lines import Access, Line
+from runbook.facts.log_lines import Access, Line
 from runbook.facts.logs import Logs
 from runbook.facts.resources import Filesystem, Machine
 from runbook.facts.services import Container, Containers, Listed, Port
-from runbook.facts.site import Answer
-from runbook.facts.synthetic import Step, Walk
+from runbook.facts.synthetic import Step, UserJourney
 from runbook.facts.usage import Usage
 from runbook.facts.web import Web
 from runbook.parameters import Parameters, project_root, read
@@ -62,7 +62,7 @@ def column(table: tables.Table, name: str) -> list[Any]:
 @pytest.mark.parametrize(
     ("name", "fact"),
     [
-        ("containers", "containers"), ("images", "containers"), ("compose", "compose"), ("web", "web"), ("walk", "synthetic"), ("usage", "usage"),
+        ("containers", "containers"), ("images", "containers"), ("compose", "compose"), ("web", "web"), ("user_journey", "synthetic"), ("usage", "usage"),
         ("disks", "filesystems"), ("host", "machine"), ("docker_disk", "docker_disk"), ("ssh", "login"), ("accounts", "accounts"), ("keys", "accounts"),
         ("logins", "sessions"), ("sudo", "sudo_rules"), ("firewall", "ufw"), ("locations", "paths"), ("variables", "variables"), ("packages", "packages"),
         ("log_lines", "logs"), ("log_services", "logs"), ("messages", "logs"), ("requests", "logs"), ("database_refusals", "logs"), ("certificates", "certificates"),
@@ -122,10 +122,10 @@ def test_walk_keeps_the_order_of_the_steps_and_marks_those_not_reached():
         Step("read", False, 9.0, "GET answered 500", "500"),
         Step("write", None, 0.0, "not reached"),
     )
-    table = tables.walk(facts(synthetic=Walk(steps)))
+    table = tables.user_journey(facts(synthetic=UserJourney(steps)))
     assert column(table, "state") == [State.OK, State.CRITICAL, State.UNKNOWN]
     assert column(table, "milliseconds") == [5.0, 9.0, None]
-    assert "not walked" in repr(tables.walk(facts(synthetic=Walk((), skipped="no account"))))
+    assert "not walked" in repr(tables.user_journey(facts(synthetic=UserJourney((), skipped="no account"))))
 
 
 def test_usage_names_containers_without_a_limit():
@@ -142,7 +142,7 @@ def test_ports_are_shown_from_every_side(parameters: Parameters):
         packet_filter=PacketFilter("DROP", "DROP", True, {"22": ("anywhere",), "443": ("anywhere",)}, ()),
         listeners=(Listener("192.0.2.1", 22, "sshd"), Listener("127.0.0.1", 5432, "postgres")),
         containers=Containers({"api": container("api", ports=(Port("192.0.2.1", 8000, 8000, "tcp"),))}, ()),
-        outside=(Reached(22, "x:22", True, "connected"), Reached(8000, "x:8000", True, "connected"), Reached(5432, "x:5432", False, "refused")),
+        outside=(PortProbe(22, "x:22", True, "connected"), PortProbe(8000, "x:8000", True, "connected"), PortProbe(5432, "x:5432", False, "refused")),
     )  # fmt: skip
     verdicts = Verdicts.of([Verdict(State.CRITICAL, "firewall.outside", "8000", "reachable, and nobody expects it")])
     table = tables.ports(seen, parameters, verdicts)

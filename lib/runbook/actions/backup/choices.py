@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from runbook.actions.backup.policy import Choice, Copy, Policy, choose
 from runbook.checks.dumps import fault
-from runbook.facts.held import named
 from runbook.facts.repository import MANIFEST
+from runbook.facts.stored_copies import named
 
 if TYPE_CHECKING:
     import datetime as dt
 
-    from runbook.facts.held import Held
     from runbook.facts.repository import RepositoryRead
+    from runbook.facts.stored_copies import StoredCopies
     from runbook.parameters import BackupClass, Parameters
 
 IN_REPOSITORY = "repository"
@@ -22,7 +22,7 @@ UNFINISHED = "its run did not come to its end"
 
 
 def choices_of(
-    found: Held, parameters: Parameters, now: dt.datetime, *, classes: tuple[BackupClass, ...] = (), days: float | None = None
+    found: StoredCopies, parameters: Parameters, now: dt.datetime, *, classes: tuple[BackupClass, ...] = (), days: float | None = None
 ) -> dict[str, tuple[Choice, ...]]:  # fmt: skip
     """Given every copy, return what stays and what goes: the files of each class, and the runs of the repository."""
     settings = parameters.backup
@@ -36,7 +36,7 @@ def choices_of(
     return rows
 
 
-def _files(found: Held, item: BackupClass, parameters: Parameters) -> list[Copy]:
+def _files(found: StoredCopies, item: BackupClass, parameters: Parameters) -> list[Copy]:
     if item.kind == "database":
         why = {one.path: fault(one, parameters) for one in found.looked}
         good = {one.path for one in found.looked if one.read and not why[one.path]}

@@ -32,7 +32,7 @@ def full(context: Context) -> Plan:
     away = context.facts.get("off_site")
     if isinstance(found, Missing):
         raise PreflightError(f"what a backup needs could not be looked at: {found}", remedy="mend that, then run again")
-    classes = chosen(parameters, str(context.values.get("classes", "")))
+    classes = selected_classes(parameters, str(context.values.get("classes", "")))
     carries = bool(context.values.get("off_server", True))
     dumps = _dumps(context)
     made = any(one.path == dump.path_of(parameters, context.stamp) for one in dumps)  # by the run that is resumed
@@ -42,7 +42,7 @@ def full(context: Context) -> Plan:
     _applies(found, away, classes, parameters, carries=carries, room=room)
     if dumped and not made:
         dump.refuse_without_room(context)
-    steps: list[Step] = [repository.lay_password(context), repository.prepare(context, found.group)]
+    steps: list[Step] = [repository.set_password(context), repository.prepare(context, found.group)]
     pairs: list[str] = []
     path = ""
     for item in classes:
@@ -82,7 +82,7 @@ def full(context: Context) -> Plan:
     )  # fmt: skip
 
 
-def chosen(parameters: Parameters, text: str) -> tuple[BackupClass, ...]:
+def selected_classes(parameters: Parameters, text: str) -> tuple[BackupClass, ...]:
     """Given "database, uploads" (empty: all), return the classes in their order. Raises ParametersError."""
     known = [item.name for item in parameters.backup.classes]
     wanted = [word.strip() for word in text.split(",") if word.strip()] or known

@@ -50,7 +50,7 @@ class Choice:
     reason: str
 
 
-def believed(copy: Copy, now: dt.datetime) -> bool:
+def has_plausible_dates(copy: Copy, now: dt.datetime) -> bool:
     """Whether all dates of a copy can be true."""
     return bool(copy.dates) and all(OLDEST_BELIEVED < date <= now + CLOCKS_DIFFER for date in copy.dates)
 
@@ -63,7 +63,7 @@ def choose(copies: Iterable[Copy], now: dt.datetime, policy: Policy) -> tuple[Ch
     good loses nothing.
     """
     found = sorted(copies, key=lambda copy: (copy.made, copy.name), reverse=True)
-    proven = [copy for copy in found if copy.verified and believed(copy, now)]
+    proven = [copy for copy in found if copy.verified and has_plausible_dates(copy, now)]
     kept = proven[: max(1, policy.keep_verified)]
     return tuple(Choice(copy, *_judge(copy, now, policy, kept)) for copy in found)
 
@@ -71,7 +71,7 @@ def choose(copies: Iterable[Copy], now: dt.datetime, policy: Policy) -> tuple[Ch
 def _judge(copy: Copy, now: dt.datetime, policy: Policy, kept: list[Copy]) -> tuple[bool, str]:
     if not kept:
         return True, "nothing of this class is proven good, so nothing goes"
-    if not believed(copy, now):
+    if not has_plausible_dates(copy, now):
         return True, "its date cannot be true"
     if any(copy is one for one in kept):
         return True, f"one of the newest {len(kept)} that are proven good"

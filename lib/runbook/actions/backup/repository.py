@@ -46,11 +46,11 @@ def marked(context: Context, name: str) -> Command:
     return Command(("test", "-s", f"{context.work}/{name}"), sudo=True, why=f"{name} is there")
 
 
-def lay_password(context: Context) -> Step:
+def set_password(context: Context) -> Step:
     """Return the step that gives the server the password of the repository. It travels over standard input only."""
     settings = context.parameters.backup
     return Step(
-        "lay-password",
+        "set-password",
         stack.script(shell.text("repository_password.sh"), PASSWORD_FILE, settings.repository, why=f"lay down the repository's password as {PASSWORD_FILE}, readable by root only"),
         affects=PASSWORD_FILE,
         no_undo="the password stays: it opens the copies",

@@ -12,8 +12,8 @@ from runbook.changes.plan import Context, Plan, Step
 from runbook.commands import Command
 from runbook.errors import ParametersError, PreflightError
 from runbook.facts import Missing
-from runbook.facts.held import SET_ASIDE
 from runbook.facts.repository import RepositoryRead
+from runbook.facts.stored_copies import SET_ASIDE
 from runbook.offhost.mirror import folder_of
 from runbook.offhost.place import shown
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from runbook.actions.backup.policy import Choice
-    from runbook.facts.held import Held
     from runbook.facts.repository import Repository, Snapshot
+    from runbook.facts.stored_copies import StoredCopies
 
 MEGABYTE = 1_000_000
 
@@ -30,11 +30,11 @@ MEGABYTE = 1_000_000
 def retention(context: Context) -> Plan:
     """Given `classes`, `keep_days` and `off_server`, return the plan. Raises ParametersError, PreflightError."""
     parameters = context.parameters
-    found, needs = context.facts.get("held"), context.facts.get("repository")
+    found, needs = context.facts.get("stored_copies"), context.facts.get("repository")
     for fact in (found, needs):
         if isinstance(fact, Missing):
             raise PreflightError(f"the copies could not be looked at: {fact}", remedy="open 07-backup/coverage first; nothing was changed")  # fmt: skip
-    classes = full.chosen(parameters, str(context.values.get("classes", "")))
+    classes = full.selected_classes(parameters, str(context.values.get("classes", "")))
     days = _days(context)
     lost, taken = _lost(found, needs)
     choices = choices_of(found, parameters, context.facts.at, classes=classes, days=days)
@@ -74,7 +74,7 @@ def retention(context: Context) -> Plan:
 
 
 def _steps(  # noqa: PLR0917 (what was found to go, from each place)
-    context: Context, found: Held, needs: Repository, files: tuple[str, ...], runs: list[str], gone: tuple[str, ...], away: Extra, *, half: bool
+    context: Context, found: StoredCopies, needs: Repository, files: tuple[str, ...], runs: list[str], gone: tuple[str, ...], away: Extra, *, half: bool
 ) -> list[Step]:  # fmt: skip
     """`half`: an earlier run took copies out of the repository and was cut off before it gave their room back."""
     steps: list[Step] = []
@@ -105,7 +105,7 @@ def _days(context: Context) -> float | None:
     return days or None
 
 
-def _snapshots(found: Held) -> tuple[Snapshot, ...]:
+def _snapshots(found: StoredCopies) -> tuple[Snapshot, ...]:
     return found.repository.snapshots if found.repository else ()
 
 
@@ -117,7 +117,7 @@ class Extra:
     notes: tuple[str, ...] = ()
 
 
-def _away(context: Context, found: Held, needs: Repository, gone: tuple[str, ...], days: float | None) -> Extra:
+def _away(context: Context, found: StoredCopies, needs: Repository, gone: tuple[str, ...], days: float | None) -> Extra:
     site = context.facts.get("off_site")
     if site is None or isinstance(site, Missing) or found.repository is None:
         return Extra(notes=(f"off the server nothing can be looked at: {site}",) if isinstance(site, Missing) else ())
@@ -137,7 +137,7 @@ def _away(context: Context, found: Held, needs: Repository, gone: tuple[str, ...
     return Extra(tuple(sorted(one.id for one in extra)))
 
 
-def _lost(found: Held, needs: Repository) -> tuple[frozenset[str], frozenset[str]]:
+def _lost(found: StoredCopies, needs: Repository) -> tuple[frozenset[str], frozenset[str]]:
     """The copies that the catalogue names and the repository has no more: those that nobody took out, and those of a retention."""
     if needs.catalogue is None or found.repository is None:
         return frozenset(), frozenset()
@@ -152,7 +152,7 @@ def _missed(lost: frozenset[str]) -> tuple[str, ...]:
     return (f"{len(lost)} copies that the catalogue names are not in the repository, and no retention took them out ({named}): as long as that is not explained, nothing goes from the repository or off the server. What they consist of is still there; 07-backup/full-backup writes the catalogue anew",)  # fmt: skip
 
 
-def _going_files(found: Held, choices: Mapping[str, tuple[Choice, ...]]) -> tuple[str, ...]:
+def _going_files(found: StoredCopies, choices: Mapping[str, tuple[Choice, ...]]) -> tuple[str, ...]:
     going = {choice.copy.name for group, rows in choices.items() if group != IN_REPOSITORY for choice in rows if not choice.stays}  # fmt: skip
     listed = [file for files in found.files.values() for file in files if file.path in going]
     # what lies beside a copy goes after it, so that no copy is ever left without its checksum

@@ -12,7 +12,7 @@ from runbook.checks.renewal import WEEK_DAYS, explain
 from runbook.commands import Command
 from runbook.errors import ParametersError, PreflightError
 from runbook.facts import Missing
-from runbook.facts.lineage import Places, chosen, renewable
+from runbook.facts.lineage import Places, renewable, selected_certificate
 from runbook.facts.proxy import container, test_command
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def renew(context: Context) -> Plan:
 
 def _item(parameters: Parameters, name: str) -> Certificate:
     known = renewable(parameters)
-    found = chosen(parameters, name)
+    found = selected_certificate(parameters, name)
     if found is None:
         listed = ", ".join(f"{item.name} (certbot's {Places.of(item).name})" for item in known.values()) or "none"
         raise ParametersError(

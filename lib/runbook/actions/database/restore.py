@@ -17,11 +17,11 @@ from runbook.checks import dumps as judged
 from runbook.commands import Command
 from runbook.errors import PreflightError
 from runbook.facts import Missing
-from runbook.facts.chosen import wanted
 from runbook.facts.compose import compose_argv
+from runbook.facts.dump_candidates import wanted
 
 if TYPE_CHECKING:
-    from runbook.facts.chosen import Chosen, Looked
+    from runbook.facts.dump_candidates import DumpCandidates, InspectedDump
     from runbook.facts.dumps import Dump, Manifest, OneDatabase, Room
     from runbook.facts.revisions import Revisions
     from runbook.parameters import Parameters
@@ -62,7 +62,7 @@ class Names:
 class Goal:
     """What is restored: the dump, its manifest if it has one, and the migrations that it needs afterwards, oldest first."""
 
-    dump: Looked
+    dump: InspectedDump
     manifest: Manifest | None
     revision: str
     pending: tuple[str, ...] = ()
@@ -110,7 +110,7 @@ def restore(context: Context) -> Plan:
 def choose(context: Context) -> Goal:
     """Return the dump to restore from. Raises PreflightError that says of every dump looked at why it is refused."""
     name = wanted(context.values)
-    found: Chosen | Missing = context.facts.get("chosen")
+    found: DumpCandidates | Missing = context.facts.get("dump_candidates")
     listed: tuple[Dump, ...] | Missing = context.facts.get("dumps")
     for fact in (found, listed):
         if isinstance(fact, Missing):

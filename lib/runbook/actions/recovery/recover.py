@@ -236,7 +236,7 @@ def _repository(context: Context, host: NewHost, copy: Copy) -> tuple[Step, ...]
             local=arguments,
             output=True,
         ),
-        repository.lay_password(context),
+        repository.set_password(context),
         Step(
             "check-copies",
             repository.command(context, host.account, "repository_prepare", why="open the repository", seconds=300),

@@ -31,7 +31,7 @@ NAMES = {
 
 def rotate(context: Context) -> Plan:
     """Given `secret` and `action`, return the plan. Raises ParametersError, PreflightError."""
-    secret = facts.chosen(context.values)
+    secret = facts.selected_secret(context.values)
     found = context.facts.get("rotation")
     if isinstance(found, Missing):
         raise PreflightError(

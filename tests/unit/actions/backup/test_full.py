@@ -15,8 +15,8 @@ from runbook.actions.backup import choices, full, retention, uploads
 from runbook.actions.database import dump
 from runbook.changes.plan import Context, Step
 from runbook.errors import ParametersError, PreflightError
-from runbook.facts import Facts, Missing, dumps, gather, held, repository
-from runbook.facts.repository import Away, OffSite
+from runbook.facts import Facts, Missing, dumps, gather, repository, stored_copies
+from runbook.facts.repository import MirroredRepository, OffSite
 from runbook.verdict import Verdicts
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ STAMP = "20261124T130000Z"
 NOW = dt.datetime(2026, 11, 24, 13, tzinfo=dt.UTC)
 PLACE = OffSite("~/offsite", free_bytes=10**12)
 RUN = "20261124T113239Z"
-WHOLE = ["lay-password", "prepare-repository", "dump-database", "copy-database", "copy-configuration", "copy-certificates", "copy-uploads",
+WHOLE = ["set-password", "prepare-repository", "dump-database", "copy-database", "copy-configuration", "copy-certificates", "copy-uploads",
          "wait-minio", "list-objects", "check-repository", "manifest", "catalogue", "carry-off-host"]  # fmt: skip
 
 
@@ -38,9 +38,11 @@ def found(parameters: Parameters) -> repository.Repository:
 
 
 @pytest.fixture(scope="module")
-def copies(parameters: Parameters) -> held.Held:
-    seen = gather(Captured(Path("held/held-old-ones.out")), parameters, [held.held])["held"]
-    assert isinstance(seen, held.Held)
+def copies(parameters: Parameters) -> stored_copies.StoredCopies:
+    seen = gather(
+        Captured(Path("stored_copies/stored_copies-old-ones.out")), parameters, [stored_copies.stored_copies]
+    )["stored_copies"]
+    assert isinstance(seen, stored_copies.StoredCopies)
     return seen
 
 
@@ -67,7 +69,7 @@ def test_everything_is_copied_proven_and_carried_in_this_order(parameters: Param
     assert [step.name for step in plan.steps] == WHOLE
     assert plan.downtime_seconds == full.FROZEN_SECONDS
     some = full.full(context(parameters, {"classes": "certificates", "off_server": False}, repository=found))
-    assert [step.name for step in some.steps] == ["lay-password", "prepare-repository", "copy-certificates", "check-repository", "manifest", "catalogue"]  # fmt: skip
+    assert [step.name for step in some.steps] == ["set-password", "prepare-repository", "copy-certificates", "check-repository", "manifest", "catalogue"]  # fmt: skip
 
 
 def test_the_plan_survives_the_journal_and_another_time(parameters: Parameters, found: repository.Repository):
@@ -127,9 +129,9 @@ def test_an_unknown_class_is_refused(parameters: Parameters, found: repository.R
 
 
 def test_old_dumps_go_with_what_lies_beside_them(
-    parameters: Parameters, copies: held.Held, found: repository.Repository
+    parameters: Parameters, copies: stored_copies.StoredCopies, found: repository.Repository
 ):
-    plan = retention.retention(context(parameters, held=copies, repository=found))
+    plan = retention.retention(context(parameters, stored_copies=copies, repository=found))
     assert [step.name for step in plan.steps] == ["set-aside", "delete"]
     listed = plan.steps[0].command.argv[5:]
     assert len(listed) == 9
@@ -140,22 +142,22 @@ def test_old_dumps_go_with_what_lies_beside_them(
 
 @pytest.mark.parametrize("days", [-1, float("nan")])
 def test_days_that_are_no_age_are_refused(
-    parameters: Parameters, copies: held.Held, found: repository.Repository, days: float
+    parameters: Parameters, copies: stored_copies.StoredCopies, found: repository.Repository, days: float
 ):
     with pytest.raises(ParametersError, match="is no age"):
-        retention.retention(context(parameters, {"keep_days": days}, held=copies, repository=found))
+        retention.retention(context(parameters, {"keep_days": days}, stored_copies=copies, repository=found))
 
 
 def test_where_the_reader_found_nothing_good_nothing_goes(
-    parameters: Parameters, copies: held.Held, found: repository.Repository
+    parameters: Parameters, copies: stored_copies.StoredCopies, found: repository.Repository
 ):
     blind = dataclasses.replace(copies, looked=())
-    plan = retention.retention(context(parameters, held=blind, repository=found))
+    plan = retention.retention(context(parameters, stored_copies=blind, repository=found))
     assert plan.steps == ()
     assert "nothing is too old that may go" in plan.nothing
 
 
-def test_a_damaged_repository_loses_no_run(parameters: Parameters, copies: held.Held):
+def test_a_damaged_repository_loses_no_run(parameters: Parameters, copies: stored_copies.StoredCopies):
     assert copies.repository is not None
     old = tuple(
         dataclasses.replace(one, time=NOW - dt.timedelta(days=100), run="20260816T130000Z")
@@ -172,9 +174,11 @@ def test_a_damaged_repository_loses_no_run(parameters: Parameters, copies: held.
         assert [choice.stays for choice in judged] == [True, not whole]
 
 
-def test_what_an_earlier_run_left_is_finished(parameters: Parameters, copies: held.Held, found: repository.Repository):
+def test_what_an_earlier_run_left_is_finished(
+    parameters: Parameters, copies: stored_copies.StoredCopies, found: repository.Repository
+):
     aside = dataclasses.replace(copies, looked=(), aside={"/opt/pazpaz/backups/set-aside-x": 5})
-    plan = retention.retention(context(parameters, held=aside, repository=found))
+    plan = retention.retention(context(parameters, stored_copies=aside, repository=found))
     assert [step.name for step in plan.steps] == ["delete"]
     assert copies.repository is not None
     (first, second, *others) = copies.repository.snapshots
@@ -182,13 +186,13 @@ def test_what_an_earlier_run_left_is_finished(parameters: Parameters, copies: he
         copies, looked=(), repository=repository.RepositoryRead(tuple(others), whole=True, said="")
     )
     forgotten = dataclasses.replace(less, forgotten=frozenset({first.id, second.id, "one that went long ago"}))
-    plan = retention.retention(context(parameters, held=forgotten, repository=found))
+    plan = retention.retention(context(parameters, stored_copies=forgotten, repository=found))
     assert [step.name for step in plan.steps] == ["prune", "catalogue"]
 
 
 @pytest.mark.parametrize("forgotten", [0, 1])
 def test_what_nobody_took_out_is_not_pruned_away(
-    parameters: Parameters, copies: held.Held, found: repository.Repository, forgotten: int
+    parameters: Parameters, copies: stored_copies.StoredCopies, found: repository.Repository, forgotten: int
 ):
     assert copies.repository is not None
     (first, second, *others) = copies.repository.snapshots
@@ -196,14 +200,14 @@ def test_what_nobody_took_out_is_not_pruned_away(
     read = repository.RepositoryRead((*others, *old), whole=True, said="")
     seen = dataclasses.replace(copies, looked=(), repository=read, forgotten=frozenset([first.id][:forgotten]))
     settings = parameters.model_copy(update={"backup": parameters.backup.model_copy(update={"keep_verified": 1})})
-    plan = retention.retention(context(settings, held=seen, repository=found))
+    plan = retention.retention(context(settings, stored_copies=seen, repository=found))
     assert plan.steps == ()
     assert f"{2 - forgotten} copies that the catalogue names are not in the repository" in plan.nothing
     assert second.id[:8] in plan.nothing
 
 
 def test_copies_off_the_server_alone_go_only_when_they_are_old(
-    parameters: Parameters, copies: held.Held, found: repository.Repository
+    parameters: Parameters, copies: stored_copies.StoredCopies, found: repository.Repository
 ):
     assert found.catalogue is not None
     assert copies.repository is not None
@@ -211,9 +215,11 @@ def test_copies_off_the_server_alone_go_only_when_they_are_old(
         copies, looked=(), repository=repository.RepositoryRead(copies.repository.snapshots[1:], whole=True, said="")
     )
     after = dataclasses.replace(found, catalogue=dataclasses.replace(found.catalogue, snapshots=copies.repository.snapshots[1:]))  # fmt: skip
-    away = Away(retention.folder_of(found.config_sha256), parameters.target, NOW, 1, 1, dataclasses.replace(found.catalogue, snapshots=copies.repository.snapshots))  # fmt: skip
+    away = MirroredRepository(retention.folder_of(found.config_sha256), parameters.target, NOW, 1, 1, dataclasses.replace(found.catalogue, snapshots=copies.repository.snapshots))  # fmt: skip
     plan = retention.retention(
-        context(parameters, held=less, repository=after, off_site=dataclasses.replace(PLACE, repositories=(away,)))
+        context(
+            parameters, stored_copies=less, repository=after, off_site=dataclasses.replace(PLACE, repositories=(away,))
+        )
     )
     assert plan.steps == ()
     assert "1 copies off the server are no longer on the server" in plan.nothing
@@ -221,7 +227,7 @@ def test_copies_off_the_server_alone_go_only_when_they_are_old(
 
 @pytest.mark.parametrize("whole", [True, False])
 def test_old_copies_off_the_server_alone_go_after_a_check_and_only_where_the_server_s_repository_is_whole(
-    parameters: Parameters, copies: held.Held, found: repository.Repository, *, whole: bool
+    parameters: Parameters, copies: stored_copies.StoredCopies, found: repository.Repository, *, whole: bool
 ):
     assert found.catalogue is not None
     assert copies.repository is not None
@@ -229,10 +235,10 @@ def test_old_copies_off_the_server_alone_go_after_a_check_and_only_where_the_ser
     old = tuple(dataclasses.replace(one, id=f"old-{one.kind}", time=NOW - dt.timedelta(days=100), run="20260816T130000Z") for one in here)  # fmt: skip
     read = repository.RepositoryRead(here, whole, "Fatal: repository contains errors")
     seen = dataclasses.replace(copies, looked=(), repository=read)
-    away = Away(retention.folder_of(found.config_sha256), parameters.target, NOW, 1, 1, dataclasses.replace(found.catalogue, snapshots=(*here, *old)))  # fmt: skip
+    away = MirroredRepository(retention.folder_of(found.config_sha256), parameters.target, NOW, 1, 1, dataclasses.replace(found.catalogue, snapshots=(*here, *old)))  # fmt: skip
     settings = parameters.model_copy(update={"backup": parameters.backup.model_copy(update={"keep_verified": 1})})
     plan = retention.retention(
-        context(settings, held=seen, repository=dataclasses.replace(found, catalogue=dataclasses.replace(found.catalogue, snapshots=here)),
+        context(settings, stored_copies=seen, repository=dataclasses.replace(found, catalogue=dataclasses.replace(found.catalogue, snapshots=here)),
                 off_site=dataclasses.replace(PLACE, repositories=(away,)))
     )  # fmt: skip
     assert [step.name for step in plan.steps] == (["check-repository", "prune-off-host"] if whole else [])

@@ -7,7 +7,7 @@ import datetime as dt
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbook.actions.backup.policy import Copy, Policy, believed, choose
+from runbook.actions.backup.policy import Copy, Policy, choose, has_plausible_dates
 
 NOW = dt.datetime(2026, 11, 24, 12, tzinfo=dt.UTC)
 POLICY = Policy(days=30, keep_verified=3)
@@ -73,14 +73,16 @@ def test_whatever_the_backups(found: list[Copy], policy: Policy):
     choices = choose(found, NOW, policy)
     stay, leave = [c.copy for c in choices if c.stays], [c.copy for c in choices if not c.stays]
     assert sorted(map(id, stay + leave)) == sorted(map(id, found))
-    good = sorted((one for one in found if one.verified and believed(one, NOW)), key=lambda one: one.made, reverse=True)
-    kept_good = [one for one in stay if one.verified and believed(one, NOW)]
+    good = sorted(
+        (one for one in found if one.verified and has_plausible_dates(one, NOW)), key=lambda one: one.made, reverse=True
+    )
+    kept_good = [one for one in stay if one.verified and has_plausible_dates(one, NOW)]
     # the newest verified one stays, and as many as are asked for
     assert len(kept_good) >= min(len(good), max(1, policy.keep_verified))
     for one in leave:
         assert good, "nothing goes where nothing is proven good"
         assert one.made < good[0].made, "a newer verified one stays"
-        assert believed(one, NOW)
+        assert has_plausible_dates(one, NOW)
         assert min(NOW - date for date in one.dates) > dt.timedelta(days=policy.days), "nothing young goes"
     if good and leave:
         assert good[0] in stay

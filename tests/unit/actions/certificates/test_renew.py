@@ -21,7 +21,7 @@ from runbook.facts import Facts, gather
 from runbook.facts.certificates import certificates
 from runbook.facts.lineage import lineages
 from runbook.facts.proxy import proxy_config
-from runbook.facts.rehearsal import dry_run
+from runbook.facts.renewal_dry_run import dry_run
 from runbook.verdict import Verdicts
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def context(
 ) -> Context:  # fmt: skip
     """Return what the planner sees of captured answers, `later` days after that noon."""
     gate = Captured(
-        Path("lineage/lineages-renewed-and-taken-back.out"), Path(f"rehearsal/dry_run-{rehearsal}.out"),
+        Path("lineage/lineages-renewed-and-taken-back.out"), Path(f"renewal_dry_run/dry_run-{rehearsal}.out"),
         Path(f"proxy/proxy_config-{proxy}.out"), Path(f"certificates/certificates-{case}.out"),
     )  # fmt: skip
     asked = {"certificate": "public", "force": False, "rehearse": True, "which": "postgres"} | values

@@ -14,8 +14,8 @@ from runbook.changes.plan import Context, Plan
 from runbook.checks.dumps import fault, kept
 from runbook.errors import ParametersError, PreflightError
 from runbook.facts import Facts, dumps, gather
-from runbook.facts.chosen import Chosen, Looked, chosen
 from runbook.facts.database import database
+from runbook.facts.dump_candidates import DumpCandidates, InspectedDump, dump_candidates
 from runbook.facts.revisions import Revisions
 from runbook.verdict import State, Verdicts
 
@@ -37,8 +37,10 @@ def seen(
     **others: Any,
 ) -> Facts:
     """Return the captured facts, some of them replaced."""
-    gate = Captured(*(Path(name) for name in (f"dumps/dumps-{listed}.out", "dumps/room-healthy.out", f"dumps/databases-{known}.out", f"chosen/chosen-{case}.out", "database/database-healthy.out")))  # fmt: skip
-    facts = gather(gate, parameters, [dumps.dumps, dumps.room, dumps.databases, chosen({"backup": backup}), database])
+    gate = Captured(*(Path(name) for name in (f"dumps/dumps-{listed}.out", "dumps/room-healthy.out", f"dumps/databases-{known}.out", f"dump_candidates/dump_candidates-{case}.out", "database/database-healthy.out")))  # fmt: skip
+    facts = gather(
+        gate, parameters, [dumps.dumps, dumps.room, dumps.databases, dump_candidates({"backup": backup}), database]
+    )
     assert facts.missing == ()
     return Facts({name: facts[name] for name in facts} | others, {}, seconds=0)
 
@@ -51,8 +53,10 @@ def plan(parameters: Parameters, facts: Facts, *, stamp: str = STAMP, **values: 
 def only(parameters: Parameters, **changed: Any) -> Facts:
     """Return facts in which the chosen dump is another one in some way."""
     facts = seen(parameters)
-    looked: Looked = dataclasses.replace(facts.chosen.looked[0], **changed)
-    return Facts({name: facts[name] for name in facts} | {"chosen": Chosen((looked,), REVISIONS)}, {}, seconds=0)
+    looked: InspectedDump = dataclasses.replace(facts.dump_candidates.looked[0], **changed)
+    return Facts(
+        {name: facts[name] for name in facts} | {"dump_candidates": DumpCandidates((looked,), REVISIONS)}, {}, seconds=0
+    )
 
 
 def test_nothing_is_stopped_before_the_new_database_is_proven(parameters: Parameters):
@@ -113,14 +117,14 @@ def test_every_dump_that_was_looked_at_is_refused_with_its_reason(parameters: Pa
 )
 def test_what_speaks_against_a_dump(parameters: Parameters, changed: dict[str, Any], reason: str):
     facts = only(parameters, **changed)
-    assert reason in fault(facts.chosen.looked[0], parameters)
+    assert reason in fault(facts.dump_candidates.looked[0], parameters)
     with pytest.raises(PreflightError, match="no backup can be restored from"):
         plan(parameters, facts)
 
 
 def test_a_dump_of_a_kept_database_is_one_of_this_application(parameters: Parameters):
     facts = only(parameters, database="pazpaz_before_20261124t100000z")
-    assert fault(facts.chosen.looked[0], parameters) == ""
+    assert fault(facts.dump_candidates.looked[0], parameters) == ""
 
 
 def older(parameters: Parameters, revision: str, revisions: Revisions | None = REVISIONS) -> Facts:
@@ -129,8 +133,8 @@ def older(parameters: Parameters, revision: str, revisions: Revisions | None = R
         dataclasses.replace(one, manifest=dataclasses.replace(one.manifest, revision=revision)) if one.manifest else one
         for one in facts.dumps
     )
-    looked = dataclasses.replace(facts.chosen, revisions=revisions)
-    return Facts({name: facts[name] for name in facts} | {"dumps": listed, "chosen": looked}, {}, seconds=0)
+    looked = dataclasses.replace(facts.dump_candidates, revisions=revisions)
+    return Facts({name: facts[name] for name in facts} | {"dumps": listed, "dump_candidates": looked}, {}, seconds=0)
 
 
 def test_an_older_revision_is_migrated_before_anything_is_stopped(parameters: Parameters):
@@ -186,7 +190,7 @@ def test_without_a_database_there_is_nothing_to_save_first(parameters: Parameter
 @pytest.mark.parametrize("name", ["../etc/passwd", "/etc/passwd", "a b", "-rf", "a\nb", "$(reboot)"])
 def test_a_backup_is_a_name_in_the_folder(name: str):
     with pytest.raises(ParametersError, match="is not the name of a file"):
-        chosen({"backup": name})
+        dump_candidates({"backup": name})
 
 
 @pytest.mark.parametrize("jobs", [0, 17, -1])

@@ -14,7 +14,7 @@ from runbook.changes.plan import Context
 from runbook.errors import PreflightError, RunbookError
 from runbook.facts import Facts, Missing
 from runbook.facts.recovery import Copy, NewHost, choose
-from runbook.facts.repository import Away, Catalogue, Snapshot
+from runbook.facts.repository import Catalogue, MirroredRepository, Snapshot
 from runbook.parameters import project_root
 from runbook.verdict import Verdicts
 
@@ -39,15 +39,17 @@ def context(host: Any = HOST, copy: Any = COPY, **values: Any) -> Context:
 
 def away(
     run: str, *, target: str = "new", kinds: tuple[str, ...] = (*CLASSES, "manifest"), finished: bool = True
-) -> Away:
+) -> MirroredRepository:
     at = dt.datetime(2026, 11, 24, tzinfo=dt.UTC)
     snapshots = tuple(Snapshot(f"{kind}-{run}", run, kind, at, 1) for kind in kinds)
-    return Away("repository-1", target, at, 3, 4, Catalogue(at, snapshots, {run: {"run": run}} if finished else {}))
+    return MirroredRepository(
+        "repository-1", target, at, 3, 4, Catalogue(at, snapshots, {run: {"run": run}} if finished else {})
+    )
 
 
 def test_the_database_starts_alone_and_the_store_is_filled_before_it_starts():
     names = [step.name for step in recover.recover(context()).steps]
-    order = ["make-folders", "install-packages", "bring-copies", "lay-password", "read-copies", "pull-images", "start-database",
+    order = ["make-folders", "install-packages", "bring-copies", "set-password", "read-copies", "pull-images", "start-database",
              "fill-database", "create-store", "fill-uploads", "compare-objects", "start-everything", "wait-healthy", "measure"]  # fmt: skip
     assert [name for name in names if name in order] == order
     started = next(step for step in recover.recover(context()).steps if step.name == "start-database")

@@ -12,7 +12,7 @@ from runbook.changes.earlier_run import undo_steps
 from runbook.changes.plan import Context, Plan
 from runbook.errors import ParametersError, PreflightError
 from runbook.facts import Facts, Missing
-from runbook.facts.rotation import SECRETS, Entry, Proof, Rotation, chosen, settings
+from runbook.facts.rotation import SECRETS, Entry, Proof, Rotation, selected_secret, settings
 from runbook.verdict import Verdicts
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def test_what_users_lose_is_said(parameters: Parameters):
 )  # fmt: skip
 def test_a_wrong_word_is_named(values: dict[str, str], reason: str):
     with pytest.raises(ParametersError, match=reason):
-        chosen(values)
+        selected_secret(values)
 
 
 def test_without_a_command_for_sealed_data_its_key_stays(parameters: Parameters):

@@ -60,7 +60,7 @@ LINE = re.compile(r"(\S+(?:, \S+)*) -> (\S+?)((?: \([a-z]+\))*), ?(.*)")
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class InspectedDump:
     """One dump, looked at. `revision` is read from it where its manifest does not vouch for its bytes.
 
     `read`: it was read to its end now, or has just the bytes that were (its manifest says when). `database` and `tables`
@@ -85,10 +85,10 @@ class Looked:
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class DumpCandidates:
     """The dumps that were looked at, in order; `revisions` are those that the running release knows, None without evidence."""
 
-    looked: tuple[Looked, ...]
+    looked: tuple[InspectedDump, ...]
     revisions: Revisions | None
 
 
@@ -104,7 +104,7 @@ def wanted(values: Mapping[str, Any]) -> str:
     return name
 
 
-def chosen(values: Mapping[str, Any]) -> Fact[Chosen]:
+def dump_candidates(values: Mapping[str, Any]) -> Fact[DumpCandidates]:
     """Given a notebook's values (`backup`), return the fact that looks at that dump, or at the newest ones until one is whole."""
     name = wanted(values)
 
@@ -126,16 +126,16 @@ def chosen(values: Mapping[str, Any]) -> Fact[Chosen]:
             "history": Command(("sh", "-c", HISTORY, "history", api), timeout=60),
         }  # fmt: skip
 
-    return Fact("chosen", ask, parse_chosen, optional=frozenset({"history"}))
+    return Fact("dump_candidates", ask, parse_dump_candidates, optional=frozenset({"history"}))
 
 
-def parse_chosen(results: Mapping[str, Result], _parameters: Parameters) -> Chosen:
+def parse_dump_candidates(results: Mapping[str, Result], _parameters: Parameters) -> DumpCandidates:
     """Read the fields of LOOK, and alembic's history where there is one."""
     history = results["history"]
-    return Chosen(parse_looked(results["look"]), read_history(history.stdout) if history.ok else None)
+    return DumpCandidates(parse_inspected_dumps(results["look"]), read_history(history.stdout) if history.ok else None)
 
 
-def parse_looked(result: Result) -> tuple[Looked, ...]:
+def parse_inspected_dumps(result: Result) -> tuple[InspectedDump, ...]:
     """Read the fields of LOOK: the dumps in the order in which they were looked at. Raises ParseError."""
     fields = result.stdout.split("\0")[:-1]
     if len(fields) % FIELDS:
@@ -145,9 +145,9 @@ def parse_looked(result: Result) -> tuple[Looked, ...]:
 
 def _looked(  # noqa: PLR0917 (the fields of LOOK, in their order)
     path: str, size: str, digest: str, beside: str, in_manifest: str, code: str, contents: str, said: str
-) -> Looked:
+) -> InspectedDump:
     read = code in {"0", "same"}
-    return Looked(
+    return InspectedDump(
         path, int(size), digest, beside.strip().lower(), in_manifest, read,
         said="" if read else said.removeprefix("pg_restore: error: ") or f"it cannot be read (exit code {code})",
         database=_first(r"^;\s+dbname: (.*)$", contents),

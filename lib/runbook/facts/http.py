@@ -124,7 +124,7 @@ class Site:
         return response, b"".join(parts)
 
     def _connect(self) -> http.client.HTTPConnection:
-        raw = dial(self.settings, self.timeout)
+        raw = connect(self.settings, self.timeout)
         name = urlsplit(self.settings.url).hostname or ""
         connection = http.client.HTTPConnection(name, timeout=self.timeout)
         secure = self.settings.url.startswith("https:")
@@ -165,7 +165,7 @@ def address(settings: WebSettings) -> tuple[str, int]:
     return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
 
 
-def dial(settings: WebSettings, timeout_seconds: float) -> socket.socket:
+def connect(settings: WebSettings, timeout_seconds: float) -> socket.socket:
     """Return a TCP connection to the public address. Raises OSError."""
     raw = socket.create_connection(address(settings), timeout=timeout_seconds)
     raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from runbook.commands import Command
 from runbook.errors import ParseError
 from runbook.facts import Fact
-from runbook.facts.lineage import Places, chosen, renewable
+from runbook.facts.lineage import Places, renewable, selected_certificate
 from runbook.facts.proxy import container
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
-class Rehearsal:
+class DryRun:
     """How a rehearsal went. `statuses` are those of nginx's answers to the authority; empty where it never came.
 
     `certificate` is its name in the params file, empty where nothing was rehearsed.
@@ -76,12 +76,12 @@ class Rehearsal:
         return self.exit_code == 0
 
 
-def dry_run(values: Mapping[str, Any]) -> Fact[Rehearsal]:
+def dry_run(values: Mapping[str, Any]) -> Fact[DryRun]:
     """Given the notebook's parameters (`certificate`, `rehearse`), return the fact."""
     wanted, asked = str(values.get("certificate", "")), bool(values.get("rehearse", True))
 
     def item(parameters: Parameters) -> Certificate | None:
-        return chosen(parameters, wanted) if wanted else next(iter(renewable(parameters).values()), None)
+        return selected_certificate(parameters, wanted) if wanted else next(iter(renewable(parameters).values()), None)
 
     def commands(parameters: Parameters) -> dict[str, Command]:
         found = item(parameters)
@@ -97,16 +97,16 @@ def dry_run(values: Mapping[str, Any]) -> Fact[Rehearsal]:
         )
         return {"certbot": Command(("bash", "-c", REHEARSE, "rehearse", *words), sudo=True, timeout=LONGEST_SECONDS)}
 
-    def parse(results: Mapping[str, Result], parameters: Parameters) -> Rehearsal:
+    def parse(results: Mapping[str, Result], parameters: Parameters) -> DryRun:
         found = item(parameters)
         if found is None or "certbot" not in results:
-            return Rehearsal("", "", 0, (), "", (), 0.0)
+            return DryRun("", "", 0, (), "", (), 0.0)
         return read(found, results["certbot"])
 
     return Fact("dry_run", commands, parse)
 
 
-def read(item: Certificate, result: Result) -> Rehearsal:
+def read(item: Certificate, result: Result) -> DryRun:
     """Given the output of a rehearsal, return how it went. Raises ParseError for an output that is not one."""
     end = END.search(result.stdout)
     if end is None:
@@ -115,7 +115,7 @@ def read(item: Certificate, result: Result) -> Rehearsal:
     error = ERROR.search(told)
     # certbot says "Saving debug log" first, and where to find help last: neither is the reason
     other = [line for line in told.splitlines() if line.strip(" -") and not line.startswith(("Saving debug", "Ask for help", "Processing", "Simulating"))]  # fmt: skip
-    return Rehearsal(
+    return DryRun(
         certificate=item.name,
         lineage=Places.of(item).name,
         exit_code=code,

@@ -9,14 +9,14 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from runbook.commands import Command
-from runbook.facts import STATE_FOLDER, Fact, backup, chosen, repository
+from runbook.facts import STATE_FOLDER, Fact, backup, dump_candidates, repository
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from runbook.commands import Result
     from runbook.facts.backup import ReadThrough
-    from runbook.facts.chosen import Looked
+    from runbook.facts.dump_candidates import InspectedDump
     from runbook.parameters import BackupClass, Parameters
 
 MOST = 1000  # copies of a class that are read at most, the newest first, until enough of them are good
@@ -44,7 +44,7 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class StoredCopies:
     """Everything that retention looks at.
 
     Attributes:
@@ -57,7 +57,7 @@ class Held:
     """
 
     files: Mapping[str, tuple[File, ...]]
-    looked: tuple[Looked, ...]
+    looked: tuple[InspectedDump, ...]
     read: Mapping[str, tuple[ReadThrough, ...]]
     repository: repository.RepositoryRead | None
     aside: Mapping[str, int]
@@ -83,7 +83,7 @@ def _probe(item: BackupClass) -> str:
     return "read:" + re.sub(r"\W", "_", item.name)
 
 
-def held_commands(parameters: Parameters) -> dict[str, Command]:
+def stored_copies_commands(parameters: Parameters) -> dict[str, Command]:
     """List all files, and read the newest of each class until as many are good as must stay."""
     settings = parameters.backup
     container = parameters.stack.container(parameters.database.service)
@@ -100,32 +100,32 @@ def held_commands(parameters: Parameters) -> dict[str, Command]:
         enough = str(settings.keep_verified)
         words: tuple[str, ...]
         if item.kind == "database":
-            words = ("bash", "-c", chosen.LOOK, "look", item.directory, item.pattern, "", str(MOST), container, parameters.database.name, enough)  # fmt: skip
+            words = ("bash", "-c", dump_candidates.LOOK, "look", item.directory, item.pattern, "", str(MOST), container, parameters.database.name, enough)  # fmt: skip
         else:
             words = ("sh", "-c", backup.READ_THROUGH, "sh", item.directory, item.pattern, str(MOST), container, enough)
         asked[_probe(item)] = Command(words, sudo=True, timeout=settings.verify_timeout_seconds)
     return asked
 
 
-def parse_held(results: Mapping[str, Result], parameters: Parameters) -> Held:
+def parse_stored_copies(results: Mapping[str, Result], parameters: Parameters) -> StoredCopies:
     """Return all copies. Raises ParseError."""
     copies = backup.parse_copies({"list": results["list"]}, parameters)
     listed = results["list"].stdout.split("\0")[:-1]
     sizes = {listed[at + 5]: int(listed[at + 3]) for at in range(0, len(listed), backup.FIELDS)}
     files: dict[str, tuple[File, ...]] = {}
-    looked: tuple[Looked, ...] = ()
+    looked: tuple[InspectedDump, ...] = ()
     read: dict[str, tuple[ReadThrough, ...]] = {}
     for item in parameters.backup.classes:
         files[item.name] = tuple(_file(copy, sizes, item) for copy in copies[item.name])
         answer = results.get(_probe(item))
         if answer is not None and item.kind == "database":
-            looked += chosen.parse_looked(answer)
+            looked += dump_candidates.parse_inspected_dumps(answer)
         elif answer is not None:
             read[item.name] = backup.read_files(answer)
     rows = (line.partition("\t") for line in results["aside"].stdout.splitlines())
     aside = {path: int(size) for size, _, path in rows}
     forgotten = frozenset(name for name in results["forgotten"].stdout.splitlines() if ID.fullmatch(name))
-    return Held(files, looked, read, repository.parse_read(results["repository"]), aside, forgotten)
+    return StoredCopies(files, looked, read, repository.parse_read(results["repository"]), aside, forgotten)
 
 
 def _file(copy: backup.Copy, sizes: Mapping[str, int], item: BackupClass) -> File:
@@ -140,4 +140,4 @@ def _file(copy: backup.Copy, sizes: Mapping[str, int], item: BackupClass) -> Fil
     return File(copy.path, size, copy.modified, named(copy.path), beside)
 
 
-held = Fact("held", held_commands, parse_held)
+stored_copies = Fact("stored_copies", stored_copies_commands, parse_stored_copies)
