@@ -101,22 +101,23 @@ def open_(outputs: Path, record: str) -> None:
 @records.command()
 @click.pass_obj
 def verify(outputs: Path) -> int:
-    """Tell whether any record or journal was edited, deleted or inserted since it was written."""
+    """Tell whether any record, page or journal was edited, deleted or inserted since it was written."""
     from runbook.records.archive import kept_elsewhere, under_way  # noqa: PLC0415 (--help does not need it)
     from runbook.records.chain import Chain  # noqa: PLC0415 (as above)
+    from runbook.records.verify import verify as verify_  # noqa: PLC0415 (as above)
 
     chain = Chain(outputs)
     for run_id in under_way(outputs):
         click.echo(f"going on now: {run_id}")
     for path in kept_elsewhere(outputs):
         click.echo(f"no record yet, because {outputs} could not be written; the journal is kept in {path}")
-    problems = chain.verify()
+    problems = verify_(chain)
     for problem in problems:
         click.echo(f"CRITICAL  {problem.name}: {problem.reason}")
     lines = chain.lines()
     if not problems:
         head = f"head of the chain: {lines[-1]['hash'][:16]}" if lines else "nothing has been run yet"
-        click.echo(f"OK: {len(chain.records())} records are as they were written ({head}).")
+        click.echo(f"OK: {len(chain.records())} records, with their pages and journals, are as they were written ({head}).")
     return EXIT_FAILED if problems else 0
 
 

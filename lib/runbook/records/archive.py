@@ -22,6 +22,7 @@ from runbook.errors import RecordError
 from runbook.parameters import project_root
 from runbook.records import outcome, record
 from runbook.records.chain import Chain
+from runbook.records.chained_lines import private
 from runbook.records.journal import Journal, alive_path, fallback_folder, is_alive, journal_path, read
 
 if TYPE_CHECKING:
@@ -177,7 +178,7 @@ def _put(target: Path, content: bytes, part: Path) -> None:
 
 
 def _write_whole(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
+    with open(path, "wb", opener=private) as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

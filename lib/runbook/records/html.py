@@ -15,6 +15,8 @@ from typing import Any
 
 import orjson
 
+from runbook.records.chain import Chain
+from runbook.records.chained_lines import private
 from runbook.records.outcome import tags_of, text_of
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -245,12 +247,20 @@ class _Colours:
 
 
 def export(record_path: Path, page_path: Path) -> Path:
-    """Given a record's file, write its page whole or not at all. Raises OSError or ValueError."""
+    """Given a record's file, write its page whole or not at all, for its owner only. Raises OSError or ValueError.
+
+    The page beside a record of the chain is noted there with its checksum.
+    """
     text = page(orjson.loads(record_path.read_bytes()), name=record_path.name)
     part = page_path.with_name(f".{page_path.name}.{os.getpid()}")
     try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(page_path)
+        with open(part, "w", encoding="utf-8", opener=private) as file:
+            file.write(text)
+        chain = Chain(record_path.parent)
+        if page_path == record_path.with_suffix(".html") and record_path.stem in chain.records():
+            chain.add_page(record_path.stem, part, page_path)
+        else:
+            part.replace(page_path)
     finally:
         part.unlink(missing_ok=True)
     return page_path

@@ -17,6 +17,7 @@ import orjson
 
 from runbook.errors import RecordError
 from runbook.records import record
+from runbook.records.chained_lines import private
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -71,6 +72,8 @@ class Index:
 
     def _open(self) -> sqlite3.Connection:
         try:
+            with contextlib.suppress(OSError):  # sqlite gives what it makes beside it the same mode
+                os.close(private(str(self.path), os.O_RDWR | os.O_CREAT))
             database = sqlite3.connect(self.path, timeout=10)
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = NORMAL")

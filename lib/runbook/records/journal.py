@@ -19,7 +19,6 @@ import dataclasses
 import datetime as dt
 import errno
 import fcntl
-import hashlib
 import json
 import math
 import os
@@ -33,16 +32,16 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from runbook.errors import RecordError
+from runbook.records.chain import Chain
+from runbook.records.chained_lines import PRIVATE_FOLDER, START, append_line, line_hash, private, state_folder, utc_now
 from runbook.secrets import redactor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-START = "0" * 64  # what the first line names as the hash before it
 RUN_ID_VARIABLE = "RUNBOOK_RUN_ID"
 OUTPUTS_VARIABLE = "RUNBOOK_OUTPUTS"
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES, errno.ENOENT, errno.EFBIG})
-TAIL_BYTES = 64 * 1024
 WIDEST_INTEGER = 2**63
 
 
@@ -67,11 +66,6 @@ class Reading:
     problems: tuple[str, ...] = ()
 
 
-def utc_now() -> str:
-    """Return the time now as written in journals: `2026-11-24T07:56:03.123456Z`."""
-    return dt.datetime.now(dt.UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
 def new_run_id(target: str, notebook: str, when: dt.datetime | None = None) -> str:
     """Given a target and a notebook, return a name for a run that sorts by time: the stem of its record."""
     moment = (when or dt.datetime.now(dt.UTC)).strftime("%Y%m%dT%H%M%SZ")
@@ -80,11 +74,6 @@ def new_run_id(target: str, notebook: str, when: dt.datetime | None = None) -> s
 
 def _slug(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9._@-]+", "-", text).strip("-.")[:80] or "unnamed"
-
-
-def state_folder() -> Path:
-    """Return this operator's folder for what must not lie in outputs/ (`$XDG_STATE_HOME/runbook`)."""
-    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "runbook"
 
 
 def outputs_folder() -> Path:
@@ -136,51 +125,6 @@ def _plain_slowly(value: Any) -> Any:
     return value
 
 
-def line_hash(body: dict[str, Any]) -> str:
-    """Given a line without its hash, return the SHA-256 of its canonical JSON (keys sorted, no spaces)."""
-    return hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).hexdigest()
-
-
-def append_line(descriptor: int, head: tuple[int, str] | None, fields: dict[str, Any]) -> dict[str, Any]:
-    """Given a file opened for reading and appending and locked, append `fields` as the next line of its chain.
-
-    `head` is (seq, hash) of the last line where the caller knows it; else it is read. Returns the whole line.
-    Raises OSError when there is no room; the file is then as long as before.
-    """
-    size = os.fstat(descriptor).st_size
-    torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-    seq, prev = head or last_line(descriptor, size)
-    body = {"seq": seq + 1, **fields, "prev": prev}
-    line = body | {"hash": line_hash(body)}
-    payload = (b"\n" if torn else b"") + orjson.dumps(line) + b"\n"
-    try:
-        written = os.write(descriptor, payload)
-        if written != len(payload):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # noqa: TRY301 (a short write means just this)
-        os.fsync(descriptor)
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.ftruncate(descriptor, size)
-        raise
-    return line
-
-
-def last_line(descriptor: int, size: int) -> tuple[int, str]:
-    """Return (seq, hash) of the last whole line; (-1, START) when there is none."""
-    window = TAIL_BYTES
-    while size:
-        start = max(0, size - window)
-        lines = os.pread(descriptor, size - start, start).split(b"\n")
-        for text in reversed(lines if start == 0 else lines[1:]):
-            with contextlib.suppress(ValueError, KeyError, TypeError):
-                found = orjson.loads(text)
-                return int(found["seq"]), str(found["hash"])
-        if start == 0:
-            break
-        window *= 8
-    return -1, START
-
-
 @dataclass
 class Journal:
     """One run's journal, open for appending. Make it with `create`, or `join` one that another process made."""
@@ -214,14 +158,12 @@ class Journal:
     @classmethod
     def begin(cls, outputs: Path, header: dict[str, Any]) -> Journal:
         """Given the outputs folder and the header of a run, begin a new run there. Raises RecordError."""
-        from runbook.records.chain import Chain  # noqa: PLC0415 (chain.py is built on this module)
-
         run_id = new_run_id(str(header.get("target", "none")), str(header.get("notebook", "none")))
         folder = outputs / ".journal"
         path = folder / f"{run_id}.jsonl"
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+            os.close(private(str(path), os.O_CREAT | os.O_EXCL | os.O_WRONLY))
             journal = cls(path, run_id, outputs, plain(header))
             journal._hold()
             Chain(outputs).append("run", name=run_id)
@@ -309,13 +251,13 @@ class Journal:
         """Take the whole lines to the fallback folder and go on there."""
         was, place = self.path, self.fallback
         try:
-            place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            place.parent.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
             with self._locked() as descriptor:
                 if self.path == place:  # the other process was faster
                     return
                 kept = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
                 part = place.with_suffix(f".{os.getpid()}")
-                with part.open("wb") as file:
+                with open(part, "wb", opener=private) as file:
                     file.write(kept[: kept.rfind(b"\n") + 1])
                     file.flush()
                     os.fsync(file.fileno())

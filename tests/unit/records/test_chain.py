@@ -11,7 +11,10 @@ import pytest
 
 from runbook.records import archive
 from runbook.records.chain import Chain
+from runbook.records.html import export
+from runbook.records.index import Index
 from runbook.records.journal import Journal
+from runbook.records.verify import verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,8 +44,16 @@ def names(outputs: Path) -> list[str]:
     return sorted(path.name for path in outputs.glob("*.ipynb"))
 
 
+def export_page(outputs: Path, number: int) -> Path:
+    """Write the page of a record, and see that all is well with it."""
+    record = outputs / names(outputs)[number]
+    page = export(record, record.with_suffix(".html"))
+    assert verify(Chain(outputs)) == []
+    return page
+
+
 def test_three_runs_verify(outputs: Path):
-    assert Chain(outputs).verify() == []
+    assert verify(Chain(outputs)) == []
     assert len(names(outputs)) == 3
 
 
@@ -55,6 +66,28 @@ def edit_record(outputs: Path) -> str:
 def delete_record(outputs: Path) -> str:
     (outputs / names(outputs)[1]).unlink()
     return "deleted"
+
+
+def edit_page(outputs: Path) -> str:
+    """The page is what an owner reads."""
+    page = export_page(outputs, 1)
+    page.write_text(page.read_text().replace("OK: all 1", "OK: all 9"))
+    return "edited"
+
+
+def delete_page(outputs: Path) -> str:
+    export_page(outputs, 1).unlink()
+    return "deleted"
+
+
+def insert_page(outputs: Path) -> str:
+    shutil.copy(export_page(outputs, 1), outputs / "20260101T000000Z--sandbox--04-health.quick--abcdef.html")
+    return "inserted"
+
+
+def page_that_nobody_noted(outputs: Path) -> str:
+    (outputs / names(outputs)[0]).with_suffix(".html").write_text("<p>OK</p>")
+    return "nothing says what was written"
 
 
 def insert_record(outputs: Path) -> str:
@@ -111,13 +144,13 @@ def delete_chain(outputs: Path) -> str:
 @pytest.mark.parametrize(
     "tamper",
     [
-        edit_record, delete_record, insert_record, edit_journal, delete_journal, insert_journal, edit_chain,
+        edit_record, delete_record, insert_record, edit_page, delete_page, insert_page, page_that_nobody_noted, edit_journal, delete_journal, insert_journal, edit_chain,
         take_a_line_out_of_the_chain, cut_the_chain_and_all_it_names, delete_chain,
     ],
 )  # fmt: skip
 def test_tampering_is_found(outputs: Path, tamper: Callable[[Path], str]):
     expected = tamper(outputs)
-    assert any(expected in problem.reason for problem in Chain(outputs).verify())
+    assert any(expected in problem.reason for problem in verify(Chain(outputs)))
 
 
 def test_finishing_orphans_does_not_adopt_an_inserted_journal(outputs: Path):
@@ -131,7 +164,7 @@ def test_a_note_is_kept_and_breaks_nothing(outputs: Path):
     run_id = names(outputs)[0].removesuffix(".ipynb")
     before = (outputs / f"{run_id}.ipynb").read_bytes()
     chain.append("note", name=run_id, operator="me", text="seen; harmless")
-    assert chain.verify() == []
+    assert verify(chain) == []
     assert [note["text"] for note in chain.notes(run_id)] == ["seen; harmless"]
     assert (outputs / f"{run_id}.ipynb").read_bytes() == before
 
@@ -158,7 +191,7 @@ def test_a_run_that_died_gets_a_record_that_says_so(outputs: Path):
     assert [cell["status"] for cell in told["cells"]] == ["ok", "interrupted", "not reached"]
     assert record["cells"][0]["source"].startswith("# NOT WHOLE (died)")
     assert "Not reached (1): c" in record["cells"][0]["source"]
-    assert Chain(outputs).verify() == []
+    assert verify(Chain(outputs)) == []
     assert archive.finalise_orphans(outputs) == []
 
 
@@ -166,7 +199,7 @@ def test_a_run_that_goes_on_is_left_alone(outputs: Path):
     journal = Journal.create(outputs, {"target": "sandbox", "notebook": "04-health/quick"})
     assert archive.finalise_orphans(outputs) == []
     assert archive.under_way(outputs) == [journal.run_id]
-    assert Chain(outputs).verify() == []
+    assert verify(Chain(outputs)) == []
 
 
 def test_a_record_written_but_not_chained_before_the_crash_is_chained_by_the_next_command(outputs: Path):
@@ -175,10 +208,37 @@ def test_a_record_written_but_not_chained_before_the_crash_is_chained_by_the_nex
     (outputs / f"{journal.run_id}.ipynb").write_text("half of a rec")
     (done,) = archive.finalise_orphans(outputs)
     assert json.loads(done.path.read_text())["nbformat"] == 4
-    assert Chain(outputs).verify() == []
+    assert verify(Chain(outputs)) == []
 
 
 def test_the_record_is_there_as_a_whole_and_readable_by_its_owner_only_files_are_left(outputs: Path):
     left = {path.suffix for path in (outputs / ".journal").iterdir()}
     assert left == {".jsonl"}
     assert all(os.stat(path).st_size > 1000 for path in outputs.glob("*.ipynb"))  # noqa: PTH116 (the size on disk is what is asked)
+
+
+def test_a_page_written_anew_is_the_one_that_counts(outputs: Path):
+    export_page(outputs, 1).write_text("<p>edited</p>")
+    assert "<p>edited</p>" not in export_page(outputs, 1).read_text()
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o277])
+@pytest.mark.usefixtures("outputs")  # for its state folder
+def test_everything_is_for_its_owner_only_whatever_the_umask(tmp_path: Path, umask: int):
+    """Folders of the records themselves are the owner's business; what lies in them is closed."""
+    fresh = tmp_path / "fresh"
+    fresh.mkdir()
+    before = os.umask(umask)
+    try:
+        run_id = run(fresh)
+        export(fresh / f"{run_id}.ipynb", fresh / f"{run_id}.html")
+        with Index(fresh) as index:
+            index.update()
+            modes = {path: path.stat().st_mode & 0o777 for path in fresh.rglob("*")}
+        heads = [path.stat().st_mode & 0o777 for path in Chain(fresh).head_path.parent.iterdir()]
+    finally:
+        os.umask(before)
+    assert len(modes) >= 5
+    assert {path.name: oct(mode) for path, mode in modes.items() if mode & 0o077} == {}
+    assert not any(mode & 0o077 for mode in heads)
+    assert verify(Chain(fresh)) == []

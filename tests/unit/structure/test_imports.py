@@ -18,7 +18,7 @@ MODULES = sorted(LIBRARY.rglob("*.py"))
 ORDER = [
     ("errors", "commands", "verdict", "secrets", "screen"),
     ("parameters",),
-    ("notebook", "records.journal", "records.chain"),
+    ("notebook", "records.journal", "records.chain", "records.chained_lines"),
     ("connection",),
     ("offhost",),
     ("facts",),
