@@ -117,7 +117,9 @@ def verify(outputs: Path) -> int:
     lines = chain.lines()
     if not problems:
         head = f"head of the chain: {lines[-1]['hash'][:16]}" if lines else "nothing has been run yet"
-        click.echo(f"OK: {len(chain.records())} records, with their pages and journals, are as they were written ({head}).")
+        click.echo(
+            f"OK: {len(chain.records())} records, with their pages and journals, are as they were written ({head})."
+        )
     return EXIT_FAILED if problems else 0
 
 

@@ -116,7 +116,9 @@ pre code { background: none; padding: 0; }
 .source { background: var(--code); border: 1px solid var(--line); }
 .stream { background: #fff; border-left: 3px solid var(--line); border-radius: 0; }
 .stderr, .error { background: #fff5f5; border-left: 3px solid #c62828; border-radius: 0; }
-table { border-collapse: collapse; margin: .6rem 0; font-size: 14px; }
+.table { overflow-x: auto; margin: .6rem 0; } table { border-collapse: collapse; font-size: 14px; }
+details > summary { color: var(--faint); font-size: 12.5px; cursor: pointer; }
+.runbook-banner h1 { margin-top: 0; overflow-wrap: anywhere; } .runbook-banner li { margin: .3rem 0; }
 th, td { border: 1px solid var(--line); padding: .25rem .6rem; text-align: left; vertical-align: top; }
 th { background: var(--code); } th:empty { padding: 0; border: 0; } td.number, th.number, td[align=right], th[align=right] { text-align: right; }
 img { max-width: 100%; height: auto; }
@@ -125,7 +127,8 @@ blockquote { margin: .5rem 0; padding: .1rem 1rem; border-left: 4px solid var(--
 .failed > .meta, .interrupted > .meta, .not-reached > .meta { color: #c62828; font-weight: 600; }
 .not-whole { border: 2px solid #c62828; border-radius: 6px; padding: 0 1rem .5rem; }
 footer { margin-top: 3rem; border-top: 1px solid var(--line); color: var(--faint); font-size: 12.5px; }
-@media print { body { max-width: none; padding: 0; font-size: 11px; } pre, code, table { font-size: 9.5px; }
+@media (max-width: 40rem) { body { padding: .8rem .6rem 3rem; } h1 { font-size: 1.3rem; } table { font-size: 13px; } th, td { padding: .2rem .4rem; } }
+@media print { details > summary { list-style: none; } .table { overflow: visible; } body { max-width: none; padding: 0; font-size: 11px; } pre, code, table { font-size: 9.5px; }
   .cell, tr, img { break-inside: avoid; } h1, h2, h3 { break-after: avoid; } a { color: inherit; text-decoration: none; } }
 @page { margin: 14mm; }
 """
@@ -149,8 +152,9 @@ def page(record: dict[str, Any], *, name: str) -> str:
 
 def _cell(cell: dict[str, Any], *, whole: bool) -> str:
     if cell["cell_type"] == "markdown":
-        alarm = ' class="not-whole"' if cell.get("id") == "runbook-banner" and not whole else ""
-        return f"<section{alarm}>{markdown(text_of(cell))}</section>"
+        kinds = ["runbook-banner", *([] if whole else ["not-whole"])] if cell.get("id") == "runbook-banner" else []
+        named = f' class="{" ".join(kinds)}"' if kinds else ""
+        return f"<section{named}>{markdown(text_of(cell))}</section>"
     if cell["cell_type"] != "code":
         return f"<pre>{html.escape(text_of(cell))}</pre>"
     ran = cell.get("metadata", {}).get("runbook", {})
@@ -162,7 +166,9 @@ def _cell(cell: dict[str, Any], *, whole: bool) -> str:
         outputs = ""  # the same as JSON for programs; every part of it stands above in words
         return ""
     kind = status.replace(" ", "-")
-    return f'<div class="cell {html.escape(kind)}">{source(text_of(cell))}{meta}{outputs}</div>'
+    first = html.escape(text_of(cell).strip().split("\n")[0][:80])
+    code = f"<details><summary>code: <code>{first}</code></summary>{source(text_of(cell))}</details>"
+    return f'<div class="cell {html.escape(kind)}">{code}{meta}{outputs}</div>'
 
 
 def source(code: str) -> str:
@@ -229,7 +235,7 @@ def sanitised(fragment: str) -> str:
         css_sanitizer=_Colours(),
         strip=True,
     )
-    return cleaned
+    return re.sub(r"(<table\b)", r'<div class="table">\1', cleaned).replace("</table>", "</table></div>")
 
 
 def _harmless(tag: str, name: str, value: str) -> bool:

@@ -32,3 +32,12 @@ def anchor_cell(cell: dict[str, Any], notebook: str) -> dict[str, Any]:
         for output in cell.get("outputs", ())
     ]
     return cell | {"outputs": outputs} if "outputs" in cell else cell
+
+
+def link_to(name: str, notebook: str) -> str:
+    """Given a notebook's name and the one that speaks of it, return a Markdown link; one that is not written yet is "(planned)"."""
+    from runbook.parameters import project_root  # noqa: PLC0415 (slow; a page that links has it already)
+
+    if (project_root() / "notebooks" / f"{name}.ipynb").is_file():
+        return f"[{name}]({'../' * notebook.count('/')}{name}.ipynb)"
+    return f"{name} (planned)"

@@ -8,13 +8,14 @@ JSON: header, verdicts, outcome, commands, next step, exit code.
 from __future__ import annotations
 
 import copy
+import datetime as dt
 import hashlib
 import posixpath
 import re
 from typing import TYPE_CHECKING, Any
 
 from runbook.records import outcome
-from runbook.records.links import anchor_cell
+from runbook.records.links import anchor_cell, link_to
 from runbook.records.outcome import BEFORE, NOT_REACHED, OK, WHOLE, CellRun
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ SCRAP_TYPE = (
     "application/scrapbook.scrap.json+json"  # as scrapbook 0.5 writes and reads it, with version 1 of its payload
 )
 FORMAT = 1
+MOST_FINDINGS, MOST_EVIDENCE = 10, 300  # on the first screen
+SHORT_COMMIT = 10
 
 
 def header_of(events: Sequence[Event]) -> dict[str, Any]:
@@ -112,12 +115,41 @@ def assemble(
         key: value for key, value in notebook.get("metadata", {}).items() if key in {"kernelspec", "language_info"}
     }
     metadata["runbook"] = notebook.get("metadata", {}).get("runbook", {}) | told | {"run_id": run_id}
+    metadata["papermill"] = papermill_metadata(told, run_id)
     _name_cells(cells)
     if base:
         for cell in cells:
             _relink(cell, base)
     cells = [anchor_cell(cell, str(told["header"].get("notebook", ""))) for cell in cells]
     return {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
+
+
+def papermill_metadata(told: dict[str, Any], run_id: str) -> dict[str, Any]:
+    """Given the summary of a run, return what papermill's own metadata holds, for programs that read records by it.
+
+    scrapbook takes `parameters` and `input_path` from here. Secrets are never parameters. Whether the run came to its end
+    is what the journal says, not what papermill saw.
+    """
+    header = told["header"]
+    return {
+        "parameters": header.get("parameters") or {},
+        "default_parameters": {},
+        "environment_variables": {},
+        "version": (header.get("versions") or {}).get("papermill"),
+        "input_path": f"notebooks/{header['notebook']}.ipynb" if header.get("notebook") else None,
+        "output_path": f"{run_id}.ipynb" if run_id else None,
+        "start_time": told["started"],
+        "end_time": told["ended"],
+        "duration": duration_seconds(told["started"], told["ended"]),
+        "exception": None if told["state"] == WHOLE else True,
+    }
+
+
+def duration_seconds(started: str, ended: str) -> float | None:
+    """Given two times as journals have them, return the seconds between them; None where one is missing."""
+    if not started or not ended:
+        return None
+    return (dt.datetime.fromisoformat(ended) - dt.datetime.fromisoformat(started)).total_seconds()
 
 
 RELATIVE = (
@@ -234,20 +266,18 @@ def banner(told: dict[str, Any], runs: Sequence[CellRun]) -> str:
     lines += [
         f"**The journal of this run was tampered with:** {_cell(problem)}\n" for problem in told["journal_problems"]
     ]
+    judged = told["after"] or told["before"] or {}
+    lines += [_cell(judged["sentence"]), ""] if judged.get("sentence") else []
+    lines += findings_text(judged.get("rows", ()), str(header.get("notebook", "")))
     if told["applied"]:
-        said = [
-            told["applied"].get("sentence", ""),
-            told["applied"].get("downtime", ""),
-            told["applied"].get("next", ""),
-        ]
+        said = [told["applied"].get(key, "") for key in ("sentence", "downtime", "next")]
         lines += [f"**Change: {_cell(applied)}.** " + " ".join(f"{_cell(text)}" for text in said if text), ""]
-    sentence = ((told["after"] or told["before"]) or {}).get("sentence", "")
-    lines += [_cell(sentence), ""] if sentence else []
     facts = {
-        "started (UTC)": told["started"],
-        "ended (UTC)": told["ended"],
+        "server": header.get("target", "unknown"),
         "operator": header.get("operator", "unknown"),
-        "git commit": header.get("git_commit", header.get("commit", "unknown")),
+        "started (UTC)": to_the_second(told["started"]),
+        "ended (UTC)": to_the_second(told["ended"]),
+        "git commit": str(header.get("git_commit", header.get("commit", "unknown")))[:SHORT_COMMIT],
         "commands on the server": len(told["commands"]),
         "exit code": told["exit_code"],
         "continues": header.get("continues", ""),
@@ -257,6 +287,30 @@ def banner(told: dict[str, Any], runs: Sequence[CellRun]) -> str:
     lines += ["| | |", "|---|---|", *(f"| {name} | {_cell(value)} |" for name, value in facts.items() if value != "")]
     lines += [f"\n> Note: {_cell(note)}" for note in told["notes"]]
     return "\n".join(lines)
+
+
+def to_the_second(time: str) -> str:
+    """Given a time as journals have it, return it for people.
+
+    >>> to_the_second("2026-11-24T07:56:03.123456Z")
+    '2026-11-24 07:56:03'
+    """
+    return time[:19].replace("T", " ")
+
+
+def findings_text(rows: Sequence[dict[str, Any]], notebook: str) -> list[str]:
+    """Given the rows of a verdict, worst first, and the notebook that judged them, return what is wrong as Markdown lines."""
+    found = [row for row in rows if row.get("state") != "OK"]
+    lines = []
+    for number, row in enumerate(found[:MOST_FINDINGS], start=1):
+        lines.append(f"{number}. **{row['state']}** {_cell(row.get('subject', ''))}: {_cell(row.get('reason', ''))}")
+        if row.get("evidence"):
+            lines.append(f"   - evidence: {_code(row['evidence'][:MOST_EVIDENCE])}")
+        if row.get("next"):
+            lines.append(f"   - open: {link_to(row['next'], notebook)}")
+    if len(found) > MOST_FINDINGS:
+        lines += ["", f"And {len(found) - MOST_FINDINGS} more: the table of all checks is below."]
+    return [*lines, ""] if lines else []
 
 
 def steps_text(steps: Sequence[dict[str, Any]]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from runbook.records.record import to_the_second
 from runbook.screen import clean, columns
 
 if TYPE_CHECKING:
@@ -13,26 +14,30 @@ ORDER = {"CRITICAL": 0, "UNKNOWN": 1, "WARNING": 2, "OK": 3}
 
 
 def text(record: dict[str, Any], *, name: str, notes: Sequence[dict[str, Any]] = ()) -> str:
-    """Given a record, its name, and the notes added later, return what it says, worst first."""
+    """Given a record, its name, and the notes added later, return what it says: state, what is wrong (worst first), what was changed; then who and when; then the cells."""
     told = record["metadata"]["runbook"]
     header = told["header"]
     whole = told["state"] == "whole"
     lines = [
-        name,
-        f"{told['verdict'] if whole else told['state'].upper()}: {header.get('notebook')} on {header.get('target')}",
-        f"from {told['started']} to {told['ended']} (UTC), operator {header.get('operator', 'unknown')}, exit code {told['exit_code']}",
-        f"parameters: {', '.join(f'{key}={value!r}' for key, value in (header.get('parameters') or {}).items())}",
+        f"{told['verdict'] if whole else told['state'].upper()}: {header.get('notebook')} on {header.get('target')}"
     ]
     if not whole:
         lines += ["", f"This run did not come to its end: {clean(told['reason'])}"]
-    lines += ["", columns(("cell", "what became of it", "took (s)"), [_cell(item) for item in told["cells"]])]
-    if told.get("applied"):
-        lines += ["", f"change: {told['applied'].get('state')}", *_change(told)]
-    for when in ("before", "after"):
+    for when in ("after", "before"):
         if told.get(when):
             lines += ["", *_verdict(when, told[when])]
+    if told.get("applied"):
+        lines += ["", f"change: {told['applied'].get('state')}", *_change(told)]
     if told["next"]:
         lines += ["", f"next: {clean(', '.join(map(str, told['next'])))}"]
+    lines += [
+        "",
+        name,
+        f"from {to_the_second(told['started'])} to {to_the_second(told['ended'])} (UTC), operator {header.get('operator', 'unknown')}, exit code {told['exit_code']}",
+        f"parameters: {', '.join(f'{key}={value!r}' for key, value in (header.get('parameters') or {}).items())}",
+        "",
+        columns(("cell", "what became of it", "took (s)"), [_cell(item) for item in told["cells"]]),
+    ]
     commands = [
         (item.get("exit_code"), f"{float(item.get('seconds') or 0):.2f}", item.get("command", ""))
         for item in told["commands"]

@@ -125,7 +125,7 @@ def test_half_a_run_stands_out():
     half["metadata"]["runbook"]["state"] = "died"
     half["cells"][1]["metadata"]["runbook"]["status"] = "not reached"
     shown = page(half, name="r.ipynb")
-    assert 'class="not-whole"' in shown
+    assert 'class="runbook-banner not-whole"' in shown
     assert "NOT REACHED" in read(shown).text
 
 

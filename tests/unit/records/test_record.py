@@ -128,7 +128,10 @@ def test_scrapbook_reads_the_scraps(tmp_path: Path):
     path = tmp_path / "record.ipynb"
     made = record.assemble(SOURCE, WHOLE)
     path.write_text(json.dumps(made))
-    scraps = scrapbook.read_notebook(str(path)).scraps
+    opened = scrapbook.read_notebook(str(path))
+    scraps = opened.scraps
+    assert opened.parameters == made["metadata"]["runbook"]["header"]["parameters"]
+    assert opened.parameters
     assert scraps["verdict"].data == "WARNING"
     assert scraps["facts"].data == {"disk": {"used_percent": 40.5}, "none": None}
     assert scraps["run"].data["header"]["target"] == "sandbox"
@@ -158,3 +161,21 @@ def test_links_lead_from_the_record_to_the_notebooks():
     assert cells["z"]["outputs"][0]["data"]["text/html"] == (
         '<a href="../notebooks/08-x/y.ipynb">y</a><a href="https://x.test">x</a>'
     )
+
+
+def test_what_is_wrong_stands_first_with_its_evidence_and_what_to_open():
+    rows = [
+        {"state": "CRITICAL", "subject": "api", "reason": "it answers 500", "evidence": "GET /x | 500", "next": "04-health/log-scan"},
+        {"state": "WARNING", "subject": "disk", "reason": "fills up", "evidence": "", "next": "08-troubleshoot/not-written"},
+        {"state": "OK", "subject": "db", "reason": "answers"},
+    ]  # fmt: skip
+    assert record.findings_text(rows, "04-health/quick") == [
+        "1. **CRITICAL** api: it answers 500",
+        "   - evidence: ` GET /x \\| 500 `",
+        "   - open: [04-health/log-scan](../04-health/log-scan.ipynb)",
+        "2. **WARNING** disk: fills up",
+        "   - open: 08-troubleshoot/not-written (planned)",
+        "",
+    ]
+    assert record.findings_text(rows[2:], "04-health/quick") == []
+    assert "And 3 more" in record.findings_text(rows[:1] * 13, "00-start-here")[-2]
