@@ -27,7 +27,7 @@ SCRAP_TYPE = (
     "application/scrapbook.scrap.json+json"  # as scrapbook 0.5 writes and reads it, with version 1 of its payload
 )
 FORMAT = 1
-MOST_FINDINGS, MOST_EVIDENCE = 10, 300  # on the first screen
+MOST_FINDINGS, MOST_EVIDENCE = 6, 300  # on the first screen
 SHORT_COMMIT = 10
 
 
@@ -275,6 +275,7 @@ def banner(told: dict[str, Any], runs: Sequence[CellRun]) -> str:
     facts = {
         "server": header.get("target", "unknown"),
         "operator": header.get("operator", "unknown"),
+        "parameters": ", ".join(f"{key} = {value!r}" for key, value in (header.get("parameters") or {}).items()),
         "started (UTC)": to_the_second(told["started"]),
         "ended (UTC)": to_the_second(told["ended"]),
         "git commit": str(header.get("git_commit", header.get("commit", "unknown")))[:SHORT_COMMIT],
@@ -300,14 +301,20 @@ def to_the_second(time: str) -> str:
 
 def findings_text(rows: Sequence[dict[str, Any]], notebook: str) -> list[str]:
     """Given the rows of a verdict, worst first, and the notebook that judged them, return what is wrong as Markdown lines."""
-    found = [row for row in rows if row.get("state") != "OK"]
+    found: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        if row.get("state") != "OK":  # several checks that say the same are one finding
+            found.setdefault(tuple(row.get(key, "") for key in ("state", "subject", "reason")), []).append(row)
     lines = []
-    for number, row in enumerate(found[:MOST_FINDINGS], start=1):
-        lines.append(f"{number}. **{row['state']}** {_cell(row.get('subject', ''))}: {_cell(row.get('reason', ''))}")
+    for number, ((state, subject, reason), same) in enumerate(list(found.items())[:MOST_FINDINGS], start=1):
+        row = same[0]
+        first = f"{number}. "
+        counted = f" ({len(same)} checks)" if len(same) > 1 else ""
+        lines.append(f"{first}**{state}** {_cell(subject)}: {_cell(reason)}{counted}")
         if row.get("evidence"):
-            lines.append(f"   - evidence: {_code(row['evidence'][:MOST_EVIDENCE])}")
+            lines.append(f"{' ' * len(first)}- evidence: {_code(row['evidence'][:MOST_EVIDENCE])}")
         if row.get("next"):
-            lines.append(f"   - open: {link_to(row['next'], notebook)}")
+            lines.append(f"{' ' * len(first)}- open: {link_to(row['next'], notebook)}")
     if len(found) > MOST_FINDINGS:
         lines += ["", f"And {len(found) - MOST_FINDINGS} more: the table of all checks is below."]
     return [*lines, ""] if lines else []

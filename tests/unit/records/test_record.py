@@ -178,4 +178,7 @@ def test_what_is_wrong_stands_first_with_its_evidence_and_what_to_open():
         "",
     ]
     assert record.findings_text(rows[2:], "04-health/quick") == []
-    assert "And 3 more" in record.findings_text(rows[:1] * 13, "00-start-here")[-2]
+    alike = record.findings_text([*rows[:1], *rows[:1]], "00-start-here")
+    assert alike[0] == "1. **CRITICAL** api: it answers 500 (2 checks)"
+    many = [rows[0] | {"subject": f"part {number}"} for number in range(9)]
+    assert "And 3 more" in record.findings_text(many, "00-start-here")[-2]
