@@ -179,6 +179,9 @@ def check(notebook: Notebook, given: dict[str, Any], *, texts: bool = False) -> 
     values = {parameter.name: parameter.default for parameter in notebook.parameters}
     for name, value in given.items():
         parameter = known.get(name)
+        if parameter is None and name in ("apply", "confirm") and notebook.kind == "read":
+            problems.append(f"{name}: this notebook only reads, so there is nothing to apply; leave it out")
+            continue
         if parameter is None:
             near = difflib.get_close_matches(name, known, n=1)
             problems.append(

@@ -40,7 +40,8 @@ class Verdict:
     """One judgement: `state` of `subject` under `check`, with the reason in a sentence.
 
     `value` and `limit` are shown side by side with their units; `evidence` is the line that proves it;
-    `next` is the notebook to open ("08-troubleshoot/disk-full"); `known` says why a finding is accepted.
+    `next` is the notebook to open ("08-troubleshoot/disk-full"); `known` says why a finding is accepted; `history` says what
+    was and is over: it is shown, and is no finding.
     """
 
     state: State
@@ -52,6 +53,7 @@ class Verdict:
     evidence: str = ""
     next: str = ""
     known: str = ""
+    history: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Return plain JSON types, the state as a word."""

@@ -290,7 +290,8 @@ class Desk:
 
 def _request(words: Sequence[str]) -> dict[str, Any]:
     """Given the words of a command line as they are made here, return what they ask of warm.py."""
-    values: dict[str, Any] = {"apply": "--apply" in words}
+    # what only reads takes no `apply`; undo and resume are dry runs unless they are told otherwise
+    values: dict[str, Any] = {"apply": "--apply" in words} if "--apply" in words or words[0] != "run" else {}
     found: dict[str, Any] = {"mode": words[0], "notebook": words[1], "record": words[1], "target": "", "values": values}
     for place, word in enumerate(words):
         if word == "--target":

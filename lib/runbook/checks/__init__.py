@@ -45,6 +45,15 @@ def threshold_text(limit: Threshold, unit: str = "") -> str:
     return f"{limit.warning:g} / {limit.critical:g}{f' {unit}' if unit else ''}"
 
 
+def number_of(count: int, thing: str) -> str:
+    """Given a count and a thing, return both in words.
+
+    >>> number_of(1, "check"), number_of(3, "check")
+    ('1 check', '3 checks')
+    """
+    return f"{count} {thing}{'' if count == 1 else 's'}"
+
+
 def judge_number(
     check: str,
     subject: str,

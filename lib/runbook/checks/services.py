@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from runbook.checks import judge_condition, state_when_high, threshold_text, unknown
+from runbook.checks import judge_condition, number_of, state_when_high, threshold_text, unknown
 from runbook.facts import Missing
 from runbook.verdict import State, Verdict
 
 if TYPE_CHECKING:
+    import datetime as dt
+
     from runbook.facts import Facts
     from runbook.facts.services import Container
     from runbook.parameters import Parameters, Service
@@ -111,43 +114,65 @@ def _health(service: Service, container: Container) -> Verdict:
     )
 
 
+def _restarts(container: Container, facts: Facts, parameters: Parameters) -> Verdict:
+    """Judge Docker's count of restarts, which goes back to the container's creation, where the last one is recent."""
+    limit, count = parameters.limits.container_restarts, container.restarts
+    row = Verdict(
+        State.OK, "services.restarts", container.service, "never restarted by Docker", value=str(count), limit=threshold_text(limit),
+        evidence=f"last started {container.started:%Y-%m-%d %H:%M:%S} UTC" if container.started else "never started",
+    )  # fmt: skip
+    if not count:
+        return row
+    times = f"restarted {number_of(count, 'time')} by Docker since it was created"
+    ago = minutes_ago(container.started, facts)
+    if container.running and ago is not None and ago > parameters.limits.recent_minutes:
+        return replace(
+            row, reason=f"it has run for {ago:.0f} minutes", history=f"{times}, the last time {ago:.0f} minutes ago"
+        )
+    return replace(row, state=state_when_high(count, limit), reason=times, next=WONT_START)
+
+
+def _memory_kill(container: Container, facts: Facts, parameters: Parameters) -> Verdict:
+    """Judge Docker's mark, which stays until the next start and has no time of its own."""
+    row = Verdict(
+        State.WARNING, "services.memory-kill", container.service, "a process in it was killed for want of memory",
+        value="OOMKilled", limit="never", evidence=f"docker inspect {container.name}: OOMKilled=true", next=USAGE,
+    )  # fmt: skip
+    ago = minutes_ago(container.started, facts)
+    if not container.running or ago is None or ago <= parameters.limits.recent_minutes:
+        return row
+    kills = facts.get("kills") if "kills" in facts else None
+    if kills is None or isinstance(kills, Missing):
+        return row  # nothing says when it was
+    last = max((kill.at for kill in kills if kill.where in (container.name, "kernel")), default=None)
+    since = minutes_ago(last, facts)
+    if since is not None and since <= parameters.limits.recent_minutes:
+        return row
+    when = f"{since:.0f} minutes ago" if since is not None else "more than a day ago"
+    return replace(
+        row,
+        state=State.OK,
+        reason="no process in it was killed lately",
+        history=f"a process in it was killed for want of memory {when}",
+        next="",
+    )
+
+
+def minutes_ago(moment: dt.datetime | None, facts: Facts) -> float | None:
+    """Given a moment, return the minutes from it to when the facts were gathered; None where there is none, or no gathering."""
+    return (facts.at - moment).total_seconds() / 60 if moment is not None and facts.begun else None
+
+
 def restarts(facts: Facts, parameters: Parameters) -> list[Verdict]:
     """No container was restarted by Docker, was killed for want of memory, or would stay down after a reboot."""
     found = facts.get("containers")
     if isinstance(found, Missing):
         return []  # services.state says so
-    limit = parameters.limits.container_restarts
     verdicts = []
     for container in found:
-        verdicts.append(
-            Verdict(
-                state_when_high(container.restarts, limit),
-                "services.restarts",
-                container.service,
-                "never restarted by Docker"
-                if not container.restarts
-                else f"restarted {container.restarts} times by Docker since it was created",
-                value=str(container.restarts),
-                limit=threshold_text(limit),
-                evidence=f"last started {container.started:%Y-%m-%d %H:%M:%S} UTC"
-                if container.started
-                else "never started",
-                next=WONT_START if container.restarts else "",
-            )
-        )
+        verdicts.append(_restarts(container, facts, parameters))
         if container.oom_killed:
-            verdicts.append(
-                Verdict(
-                    State.WARNING,
-                    "services.memory-kill",
-                    container.service,
-                    "a process in it was killed for want of memory",
-                    value="OOMKilled",
-                    limit="never",
-                    evidence=f"docker inspect {container.name}: OOMKilled=true",
-                    next=USAGE,
-                )
-            )
+            verdicts.append(_memory_kill(container, facts, parameters))
         if container.restart_policy == "no":
             verdicts.append(
                 Verdict(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING
 
-from runbook.checks import judge_number, state_when_high, threshold_text, unknown
+from runbook.checks import judge_number, number_of, state_when_high, threshold_text, unknown
 from runbook.facts import Missing
 from runbook.verdict import State, Verdict
 
@@ -19,24 +20,32 @@ GIGA = 1000**3
 
 
 def kills(facts: Facts, parameters: Parameters) -> list[Verdict]:
-    """Nothing was killed for want of memory in the last day."""
+    """Nothing was killed for want of memory lately; what was earlier in the last day is history."""
     found = facts.get("kills")
     if isinstance(found, Missing):
         return [unknown("resources.oom", "host", found, next_notebook=USAGE)]
-    limit = parameters.limits.out_of_memory_kills
-    state = state_when_high(len(found), limit)
-    where = ", ".join(sorted({kill.where for kill in found}))
-    reason = "nothing was killed for want of memory" if not found else f"killed for want of memory: {where}"
+    limit, window = parameters.limits.out_of_memory_kills, parameters.limits.recent_minutes
+    since = facts.at - dt.timedelta(minutes=window)
+    recent, before = [kill for kill in found if kill.at > since], [kill for kill in found if kill.at <= since]
+    state = state_when_high(len(recent), limit)
+    where = ", ".join(sorted({kill.where for kill in recent}))
+    reason = f"killed for want of memory: {where}" if recent else "nothing was killed for want of memory lately"
+    history = (
+        f"{number_of(len(before), 'kill')} in the last day, the last at {before[-1].at:%Y-%m-%d %H:%M:%S} UTC"
+        if before
+        else ""
+    )
     return [
         Verdict(
             state,
             "resources.oom",
             "host",
             reason,
-            value=f"{len(found)} in 24 h",
-            limit=threshold_text(limit, "in 24 h"),
+            value=f"{len(recent)} in {window:g} min",
+            limit=threshold_text(limit, f"in {window:g} min"),
             evidence=f"last at {found[-1].at:%Y-%m-%d %H:%M:%S} UTC: {found[-1].message}" if found else "",
             next="" if state is State.OK else USAGE,
+            history=history,
         )
     ]
 

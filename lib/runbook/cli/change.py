@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runbook.errors import NotebookError, Refused
+from runbook.errors import NotebookError, Refused, RunbookError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,9 +25,13 @@ def execute(
     *,
     html: str = "beside",
     quiet: bool = False,
+    as_json: bool = False,
     cell_timeout: float | None = None,
 ) -> int:
-    """Run a notebook and say where its record is; return the exit code. `html` is beside, wait or none."""
+    """Run a notebook and say where its record is; return the exit code. `html` is beside, wait or none.
+
+    `as_json`: say it as one JSON object for programs, and ask nothing.
+    """
     from runbook.records.archive import export_page, finalise_orphans  # noqa: PLC0415 (--help does not need it)
 
     for orphan in finalise_orphans(outputs):
@@ -36,7 +40,7 @@ def execute(
             f"an earlier run had no end and has its record now: {orphan.path} ({orphan.state}: {orphan.reason})",
             err=True,
         )
-    if values.get("apply") and values.get("confirm") == "" and sys.stdin.isatty():
+    if values.get("apply") and values.get("confirm") == "" and sys.stdin.isatty() and not as_json:
         dry = _run(found, {**values, "apply": False}, outputs, html=html, quiet=quiet, cell_timeout=cell_timeout)
         if dry.exit_code >= Refused.exit_code:  # refused or failed already: there is nothing to confirm
             return dry.exit_code
@@ -45,19 +49,59 @@ def execute(
             click.echo("not confirmed: nothing was changed.", err=True)
             return Refused.exit_code
         values = {**values, "confirm": phrase}
-    return _run(found, values, outputs, html=html, quiet=quiet, cell_timeout=cell_timeout).exit_code
+    return _run(found, values, outputs, html=html, quiet=quiet, as_json=as_json, cell_timeout=cell_timeout).exit_code
+
+
+def refused_json(error: RunbookError) -> str:
+    """Given what kept a run from beginning, return it as the JSON object that `run --json` prints."""
+    import json  # noqa: PLC0415 (--help does not need it)
+
+    state = "refused" if error.exit_code == Refused.exit_code else "failed"
+    return json.dumps({"state": state, "exit_code": error.exit_code, "error": str(error)})
+
+
+def _told_json(done: Finished, page: Path | None) -> str:
+    """Return what a program wants to know of a finished run, read from its record."""
+    import json  # noqa: PLC0415 (--help does not need it)
+
+    told = json.loads(Path(done.path).read_text(encoding="utf-8"))["metadata"]["runbook"]
+    judged = told["after"] or told["before"] or {}
+    return json.dumps(
+        {
+            "state": told["verdict"] if told["state"] == "whole" else told["state"],
+            "exit_code": done.exit_code,
+            "sentence": judged.get("sentence", ""),
+            "findings": [row for row in judged.get("rows", ()) if row.get("state") != "OK"],
+            "change": told["applied"].get("state", ""),
+            "notebook": told["header"].get("notebook"),
+            "target": told["header"].get("target"),
+            "error": told["reason"],
+            "record": str(done.path),
+            "page": str(page) if page else None,
+        }
+    )
 
 
 def _run(
-    found: Notebook, values: Mapping[str, Any], outputs: Path, *, html: str, quiet: bool, cell_timeout: float | None
+    found: Notebook,
+    values: Mapping[str, Any],
+    outputs: Path,
+    *,
+    html: str,
+    quiet: bool,
+    as_json: bool = False,
+    cell_timeout: float | None,
 ) -> Finished:
     from runbook.execution import runner  # noqa: PLC0415 (--help does not need it)
     from runbook.execution.progress import Progress  # noqa: PLC0415 (as above)
     from runbook.records.archive import export_page  # noqa: PLC0415 (as above)
 
-    progress = Progress(quiet=quiet)
+    progress = Progress(quiet=quiet or as_json)
     progress.title(f"{found.name} on {values.get('target', 'no target')}{_took_before(outputs, found.name, values)}")
     done = runner.run(found, values, outputs, progress, cell_timeout=cell_timeout)
+    if as_json:
+        click.echo(_told_json(done, export_page(done.path, wait=html == "wait") if html != "none" else None))
+        return done
     click.echo(f"{done.text}\n  record  {done.path}")
     if html != "none":
         page = export_page(done.path, wait=html == "wait")

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from runbook.errors import RunbookError
+
 HELP = {
     "target": "The server: a file of params/ without its ending (default: the notebook's own, sandbox).",
     "parameter": "A parameter of the notebook; may be given more than once.",
@@ -15,6 +17,7 @@ HELP = {
     "instructions": "Print the plan as shell text to paste on the server, and run nothing.",
     "timeout": "Seconds a cell may take before it is interrupted, and killed if it does not end (600; for changes 21600).",
     "outputs": "Folder of the records (default: outputs/, or $RUNBOOK_OUTPUTS).",
+    "json": "Print one JSON object (state, exit_code, sentence, findings, record, page, error) and nothing else.",
     "usage": "Say what the notebook is for and which parameters it takes; run nothing.",
 }
 
@@ -32,6 +35,7 @@ HELP = {
 @click.option("--wait-html", is_flag=True, help="Return when the HTML file is written too.")
 @click.option("--no-html", is_flag=True, help="Write the notebook record only; `records open` makes the page later.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the verdict and the paths only.")
+@click.option("--json", "as_json", is_flag=True, help=HELP["json"])
 @click.option("--help-notebook", is_flag=True, help=HELP["usage"])
 def run(
     notebook: str,
@@ -47,6 +51,7 @@ def run(
     wait_html: bool,
     no_html: bool,
     quiet: bool,
+    as_json: bool,
     help_notebook: bool,
 ) -> int:
     """Run NOTEBOOK (04-health/quick, or quick where that is unique) and leave a record in outputs/."""
@@ -59,13 +64,19 @@ def run(
         return 0
     given = dict(parameters) | ({"depth": depth} if depth is not None else {})
     given |= ({"apply": "true"} if apply_ else {}) | ({"confirm": confirm} if confirm is not None else {})
-    found, values = runner.check(notebook, target, given)
     folder = outputs or outputs_folder()
-    if instructions:
-        click.echo(change.instructions(found, values))
-        return 0
     html = "none" if no_html else "wait" if wait_html else "beside"
-    return change.execute(found, values, folder, html=html, quiet=quiet, cell_timeout=cell_timeout)
+    try:
+        found, values = runner.check(notebook, target, given)
+        if instructions:
+            click.echo(change.instructions(found, values))
+            return 0
+        return change.execute(found, values, folder, html=html, quiet=quiet, as_json=as_json, cell_timeout=cell_timeout)
+    except RunbookError as error:
+        if not as_json:
+            raise
+        click.echo(change.refused_json(error))
+        return error.exit_code
 
 
 def usage(wanted: str) -> str:

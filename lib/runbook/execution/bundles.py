@@ -60,7 +60,9 @@ PEOPLE = Bundle(
 )
 LOGS = Bundle(("logs.logs()",), ("logs.logs",))
 
-QUICK = FROM_OUTSIDE + CONTAINERS + HOST + DATABASE + COPIES + PATHS + FILTER + PROXY
+# when the last kill for want of memory was: Docker marks a container, and says no time
+KILLS = Bundle(("usage.kills",), ("usage.kills",))
+QUICK = FROM_OUTSIDE + CONTAINERS + KILLS + HOST + DATABASE + COPIES + PATHS + FILTER + PROXY
 DETAILED = (
     QUICK
     + CERTIFICATES
@@ -71,7 +73,6 @@ DETAILED = (
             "usage.usage",
             "usage.processes",
             "usage.docker_disk",
-            "usage.kills",
             "resources.reboot",
             # not judged here: kept, so that `records diff` can tell what changed since
             "inventory.hashes",
@@ -82,7 +83,6 @@ DETAILED = (
             "usage.usage",
             "usage.processes",
             "usage.docker_disk",
-            "usage.kills",
             "resources.reboot",
             "database.revision",
         ),

@@ -400,6 +400,7 @@ class Limits(Model):
     pressure_percent: Threshold = Threshold(warning=40, critical=80)
     upgrades: Threshold = Threshold(warning=1, critical=200)
     out_of_memory_kills: Threshold = Threshold(warning=1, critical=5)
+    recent_minutes: Annotated[float, Field(gt=0, le=1440)] = 10
 
 
 class KnownException(Model):

@@ -20,8 +20,8 @@ def verdict_table(verdicts: Verdicts) -> Table:
     Where there are many, the plain OKs are summed up by room: at three in the morning they are not what is looked for.
     """
     columns = ("state", "check", "subject", "finding", "value", "limit")
-    noteworthy = [row for row in verdicts if row.state is not State.OK or row.known]
-    plain = [row for row in verdicts if row.state is State.OK and not row.known]
+    noteworthy = [row for row in verdicts if row.state is not State.OK or row.known or row.history]
+    plain = [row for row in verdicts if row.state is State.OK and not (row.known or row.history)]
     rows: list[tuple[Cell, ...]] = [_row(row) for row in noteworthy]
     if len(verdicts) <= SHOWN_ROWS:
         rows += [_row(row) for row in plain]
@@ -36,6 +36,8 @@ def verdict_table(verdicts: Verdicts) -> Table:
 
 def _row(row: Verdict) -> tuple[Cell, ...]:
     finding = f"{row.reason} (known: {row.known})" if row.known else row.reason
+    if row.history:
+        finding += f" (history: {row.history})"
     return (row.state, row.check, row.subject, finding, row.value, row.limit)
 
 

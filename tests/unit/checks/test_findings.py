@@ -25,6 +25,7 @@ from runbook.checks import (
     services,
     synthetic,
     units,
+    usage,
     web,
 )
 from runbook.execution import bundles
@@ -32,6 +33,7 @@ from runbook.facts import Facts, Missing, gather
 from runbook.facts.database import Rows
 from runbook.facts.http import Answer
 from runbook.facts.synthetic import Step, UserJourney
+from runbook.facts.usage import Kill
 from runbook.facts.web import ServedCertificate, Web
 from runbook.verdict import State, Verdicts
 
@@ -109,6 +111,57 @@ def test_containers_missing_exited_and_paused(parameters: Parameters) -> None:
     assert found[("services.state", "api")] is State.CRITICAL
     assert found[("services.state", "db")] is State.CRITICAL
     assert found[("services.memory-kill", "api")] is State.WARNING
+
+
+def at(parameters: Parameters, case: str, minutes: float, *, kills: tuple[Kill, ...] = (), **changed: Any) -> Facts:
+    """Return the captured containers, the api's changed, as seen some minutes after it was started."""
+    found = seen(parameters, case).containers
+    api = dataclasses.replace(found.expected["api"], **changed)
+    now = api.started + dt.timedelta(minutes=minutes)
+    kept = dataclasses.replace(found, expected={**found.expected, "api": api})
+    return Facts({"containers": kept, "kills": kills}, {}, seconds=0, begun=now.timestamp())
+
+
+@pytest.mark.parametrize(
+    ("minutes", "restarts", "state", "expected", "told"),
+    [
+        (9.9, 1, "running", State.WARNING, ""),
+        (9.9, 5, "running", State.CRITICAL, ""),
+        (10.1, 5, "running", State.OK, "restarted 5 times by Docker since it was created, the last time 10 minutes ago"),
+        (600, 500, "running", State.OK, "the last time 600 minutes ago"),
+        (600, 5, "restarting", State.CRITICAL, ""),
+        (600, 0, "running", State.OK, ""),
+    ],
+)  # fmt: skip
+def test_a_crash_loop_that_is_over_is_history(
+    parameters: Parameters, minutes: float, restarts: int, state: str, expected: State, told: str
+) -> None:
+    facts = at(parameters, "services/containers-healthy", minutes, restarts=restarts, state=state)
+    row = next(
+        row for row in services.restarts(facts, parameters) if (row.check, row.subject) == ("services.restarts", "api")
+    )
+    assert row.state is expected
+    assert told in row.history
+    assert bool(row.history) == bool(told)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "killed_ago", "expected"),
+    [(5, None, State.WARNING), (60, 9.0, State.WARNING), (60, 11.0, State.OK), (60, None, State.OK)],
+)
+def test_a_kill_for_want_of_memory_that_is_over_is_history(
+    parameters: Parameters, minutes: float, killed_ago: float | None, expected: State
+) -> None:
+    facts = at(parameters, "services/containers-healthy", minutes, oom_killed=True)
+    if killed_ago is not None:
+        kill = Kill(facts.at - dt.timedelta(minutes=killed_ago), "pazpaz-api", "oom")
+        facts = at(parameters, "services/containers-healthy", minutes, oom_killed=True, kills=(kill,))
+    (row,) = (row for row in services.restarts(facts, parameters) if row.check == "services.memory-kill")
+    assert row.state is expected
+    assert bool(row.history) == (expected is State.OK)
+    (host,) = usage.kills(facts, parameters)
+    assert host.state is (State.WARNING if killed_ago == 9.0 else State.OK)
+    assert bool(host.history) == (killed_ago == 11.0)
 
 
 def test_an_engine_that_is_away_is_no_evidence(parameters: Parameters) -> None:
