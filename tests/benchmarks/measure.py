@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import time
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
 def medians(ways: Mapping[str, Callable[[], object]], *, times: int, warm: int = 1) -> dict[str, float]:
     """Given ways by name, run each `warm` times unmeasured and `times` measured, in turns; return seconds (medians)."""
+    times = int(os.environ.get("RUNBOOK_BENCH_TURNS") or times)  # ./runbook bench --turns
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(warm + times):
         for name, way in ways.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -9,8 +10,11 @@ import click
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
+@click.option(
+    "--turns", type=click.IntRange(1), help="Measure each way so many times instead of each bench's own number."
+)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def bench(arguments: tuple[str, ...]) -> int:
+def bench(arguments: tuple[str, ...], *, turns: int | None) -> int:
     """Measure and print medians and ratios. ARGUMENTS go to pytest (-k NAME picks one)."""
     from runbook.parameters import project_root  # noqa: PLC0415 (--help does not need it)
 
@@ -27,4 +31,5 @@ def bench(arguments: tuple[str, ...]) -> int:
         "tests",
         *arguments,
     ]
-    return subprocess.run(command, cwd=project_root(), check=False).returncode
+    environment = os.environ | ({"RUNBOOK_BENCH_TURNS": str(turns)} if turns else {})
+    return subprocess.run(command, cwd=project_root(), env=environment, check=False).returncode

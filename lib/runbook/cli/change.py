@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runbook.errors import NotebookError, Refused, RunbookError
+from runbook.errors import NotebookError, PreflightError, Refused, RunbookError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -208,6 +208,11 @@ def _refer(
     earlier = earlier_run.read(folder, run_id)
     os.environ[earlier_run.VARIABLE] = f"{mode}:{run_id}"  # the kernel inherits it; its run reads the journal itself
     found = notebook.find(str(earlier.header.get("notebook")))
+    if found.kind == "read":
+        raise PreflightError(
+            f"the run {run_id} is one of {found.name}, which only reads: it changed nothing, so there is nothing to {mode}",
+            remedy="./runbook records list shows all runs; name one that changed something",
+        )
     known = {item.name for item in found.parameters}
     values = {key: value for key, value in dict(earlier.header.get("parameters", {})).items() if key in known}
     values |= {"apply": apply_} | ({"confirm": confirm} if "confirm" in known else {})

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import runbook
+from runbook.parameters import project_root
 
 LIBRARY = Path(runbook.__file__).parent
 MODULES = sorted(LIBRARY.rglob("*.py"))
@@ -98,3 +99,9 @@ def test_help_needs_nothing_heavy() -> None:
     code = "import sys, runbook, runbook.cli; print([m for m in ('paramiko','pandas','matplotlib','papermill','nbformat','pydantic','IPython') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_names_of_test_files_are_unique() -> None:
+    """Two of one name end the collection where neither lies in a package."""
+    names = [path.name for path in (project_root() / "tests").rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))
