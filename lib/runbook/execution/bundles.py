@@ -174,6 +174,10 @@ def bundle(notebook: str) -> Bundle:
         ) from None
 
 
+ALWAYS_ANSWER = frozenset({"04-health/quick", "04-health/detailed"})
+"""What answers "is it up?" even where nobody gets in: it judges what is seen from outside, and says that the rest is unknown."""
+
+
 def asks_server(notebook: str) -> bool:
     """Whether a notebook asks the server anything: the start page must open while the server is down."""
     return bool(bundle(notebook).facts)

@@ -28,8 +28,9 @@ from runbook.changes.executor import Executor
 from runbook.changes.plan import Context
 from runbook.checks import exceptions
 from runbook.checks.preflight import preflight
+from runbook.checks.way_in import way_in
 from runbook.connection import Connection
-from runbook.errors import LockError, ParametersError, PreflightError, RunbookError
+from runbook.errors import ConnectionFailed, HostKeyError, LockError, ParametersError, PreflightError, RunbookError
 from runbook.execution import bundles
 from runbook.facts import Facts, gather
 from runbook.facts import preflight as preflight_facts
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from runbook.records.index import Entry
 
 LONGEST_FOLLOW_SECONDS = 600
+MOST_CONNECT_SECONDS = 4.0  # of a look that answers whatever happens, within 15 s in all
 INJECTED_MARK = "# Parameters"  # papermill writes it as the first line of the cell it injects
 VERSIONS_OF = ("runbook", "fabric", "paramiko", "papermill", "ipykernel")
 
@@ -70,7 +72,11 @@ class Run:
         self.values = values
         self.parameters = settings
         self.journal = journal
+        self.always_answers = source.name in bundles.ALWAYS_ANSWER
+        if self.always_answers:
+            settings = _impatient(settings)
         self.connection = Connection(settings, on_results=self._note_commands)
+        self.unreachable: RunbookError | None = None
         self.applies = bool(values.get("apply", False))
         self.before: Verdicts | None = None
         self.outcome: Outcome | None = None
@@ -118,8 +124,15 @@ class Run:
         return f"{self.parameters.target} ({self.parameters.purpose}) | {where} | host {expected} | operator {operator()} | {mode}"
 
     def connect(self) -> None:
-        """Open the connection and note who answered. Raises what Connection.open raises."""
-        peer = self.connection.open()
+        """Open the connection and note who answered. Raises what Connection.open raises.
+
+        What always answers goes on without: it looks from outside.
+        """
+        try:
+            peer = self.connection.open()
+        except (ConnectionFailed, HostKeyError) as error:
+            self._go_on_without(error)
+            return
         self.journal.event(
             "connect",
             host=self.parameters.connection.host,
@@ -130,15 +143,26 @@ class Run:
             seconds=round(peer.connect_seconds, 3),
         )
 
+    def _go_on_without(self, error: RunbookError) -> None:
+        """Note that the server cannot be reached over SSH, where this notebook answers all the same; else raise the error."""
+        if not self.always_answers:
+            raise error
+        self.unreachable = error
+        self.journal.event("connect.failed", reason=error.reason, remedy=error.remedy)
+
     def preflight(self) -> tables.Table:
         """Check that this runbook applies here and now and return the checks as a table; take the lock where it will change.
 
         Raises PreflightError that names every reason why it does not; LockError when another operator is at work.
         """
-        facts = gather(self.connection, self.parameters, preflight_facts.FACTS)
+        facts = self._gathered(*preflight_facts.FACTS)
         verdicts = Verdicts.of(preflight(facts, self.parameters))
         self.journal.event("preflight", state=verdicts.state.name, rows=verdicts.as_json())
         against = [row for row in verdicts if row.state is not State.OK]
+        if (
+            self.always_answers
+        ):  # without SSH or sudo there is still much to see; on the wrong host, or without a record, not
+            against = [row for row in against if row.state is State.CRITICAL and row.check != "preflight.sudo"]
         if against:
             raise PreflightError(
                 "this runbook does not apply here and now:\n"
@@ -253,12 +277,21 @@ class Run:
         return judged
 
     def _gathered(self, *facts: AnyFact) -> Facts:
-        return gather(self.connection, self.parameters, facts or bundles.facts(self.notebook.name, self.values))
+        asked = facts or bundles.facts(self.notebook.name, self.values)
+        if self.unreachable is None:
+            try:
+                return gather(self.connection, self.parameters, asked)
+            except ConnectionFailed as error:  # lost in between
+                self._go_on_without(error)
+        reason = self.unreachable.reason.splitlines()[0] if self.unreachable is not None else ""
+        return gather(self.connection, self.parameters, asked, unreachable=reason)
 
     def _judged(self, facts: Facts, *checks: Check) -> Verdicts:
         rows: list[Verdict] = []
         for check in checks or bundles.checks(self.notebook.name):
             rows += check(facts, self.parameters)
+        if self.unreachable is not None:
+            rows.append(way_in(self.unreachable.reason.splitlines()[0], rows))
         return Verdicts.of(exceptions.apply(rows, self.parameters.known_exceptions, today=facts.at.date()))
 
     def next(self, verdict: Verdicts) -> tables.Table:
@@ -396,6 +429,13 @@ def start(name: str, **given: Any) -> Run:
     if bundles.asks_server(source.name):
         run.connect()
     return run
+
+
+def _impatient(settings: parameters.Parameters) -> parameters.Parameters:
+    """Return the settings with waits that leave time to look from outside when SSH hangs."""
+    wait = min(settings.connection.connect_timeout_seconds, MOST_CONNECT_SECONDS)
+    quick = settings.connection.model_copy(update={"connect_timeout_seconds": wait})
+    return settings.model_copy(update={"connection": quick})
 
 
 def look_and_plan(

@@ -192,10 +192,14 @@ def gather(
     parameters: Parameters,
     facts: Iterable[AnyFact],
     *,
+    unreachable: str = "",
     now: Callable[[], float] = time.monotonic,
     clock: Callable[[], float] = time.time,
 ) -> Facts:
     """Given a connection and facts, ask everything in one round trip and return the answers.
+
+    Where `unreachable` says why the server cannot be asked, only the looks from the operator's side are taken, and every
+    other answer is missing for that reason.
 
     `now` returns seconds of a monotonic clock, `clock` seconds since 1970. Looks from the operator's side run beside
     the round trip. Raises ConnectionFailed when the server cannot be asked at all.
@@ -203,7 +207,7 @@ def gather(
     wanted = {fact.name: fact for fact in facts}
     probes: dict[str, Command] = {}
     for fact in wanted.values():
-        if isinstance(fact, Fact):
+        if isinstance(fact, Fact) and not unreachable:
             probes.update({f"{fact.name}.{probe}": asked for probe, asked in fact.commands(parameters).items()})
     looks = [fact for fact in wanted.values() if isinstance(fact, LocalFact)]
     begun = clock()
@@ -215,7 +219,9 @@ def gather(
         ended = clock()
         values: dict[str, Any] = {}
         for name, fact in wanted.items():
-            if isinstance(fact, Fact):
+            if unreachable and not isinstance(fact, LocalFact):
+                values[name] = Missing(name, unreachable)
+            elif isinstance(fact, Fact):
                 values[name] = _answer(fact, results, parameters)
             elif isinstance(fact, GateFact):
                 values[name] = _read(fact, gate, parameters)
