@@ -80,7 +80,9 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _call(arguments: list[str] | None) -> int:
     try:
-        found: Any = cli.main(args=arguments, prog_name="./runbook", standalone_mode=False)
+        found: Any = cli.main(
+            args=arguments, prog_name="./runbook", complete_var="_RUNBOOK_COMPLETE", standalone_mode=False
+        )
     except RunbookError as error:
         from runbook.screen import tell  # noqa: PLC0415 (only where something went wrong)
 

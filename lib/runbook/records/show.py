@@ -71,7 +71,7 @@ def _cell(item: dict[str, Any]) -> tuple[str, str, str]:
 
 def _verdict(when: str, judged: dict[str, Any]) -> list[str]:
     rows = sorted(judged.get("rows", ()), key=lambda row: ORDER.get(row.get("state"), 1))
-    shown = [row for row in rows if row.get("state") != "OK" or row.get("known")]
+    shown = [row for row in rows if row.get("state") != "OK" or row.get("known") or row.get("history")]
     told = [f"{when}: {clean(judged.get('sentence') or judged.get('state'))}"]
     if shown:
         cells = [(row["state"], row["check"], row["subject"], row["reason"] + _known(row)) for row in shown]
@@ -80,4 +80,5 @@ def _verdict(when: str, judged: dict[str, Any]) -> list[str]:
 
 
 def _known(row: dict[str, Any]) -> str:
-    return f" [accepted: {row['known']}]" if row.get("known") else ""
+    accepted = f" [accepted: {row['known']}]" if row.get("known") else ""
+    return accepted + (f" [history: {row['history']}]" if row.get("history") else "")

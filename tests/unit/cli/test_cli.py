@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -155,3 +156,15 @@ def test_records_of_an_empty_folder(call: Callable[..., Done], tmp_path: Path):
 def test_notebooks_are_found_by_symptom(call: Callable[..., Done]):
     found = json.loads(call("notebooks", "--json", "certificate", "has", "expired").stdout)
     assert found[0]["name"].startswith("05-certificates/")
+
+
+def test_the_shell_completes_commands():
+    """As the README tells it: the script is printed, and asked for "rec" it answers `records`."""
+    run = [sys.executable, "-P", "-m", "runbook"]
+    script = subprocess.run(
+        run, env=os.environ | {"_RUNBOOK_COMPLETE": "bash_source"}, capture_output=True, text=True, check=True
+    )
+    assert "complete -o nosort -F _runbook_completion ./runbook" in script.stdout
+    asked = {"_RUNBOOK_COMPLETE": "bash_complete", "COMP_WORDS": "./runbook rec", "COMP_CWORD": "1"}
+    answer = subprocess.run(run, env=os.environ | asked, capture_output=True, text=True, check=True)
+    assert answer.stdout.split(",")[-1].strip() == "records"
