@@ -85,7 +85,8 @@ class Verdicts:
         known = sum(1 for row in self.rows if row.known)
         noted = f" ({known} known exception{'s' if known != 1 else ''})" if known else ""
         if not bad:
-            return f"OK: all {len(self.rows)} checks passed{noted}."
+            told = "the only check" if len(self.rows) == 1 else f"all {len(self.rows)} checks"
+            return f"OK: {told} passed{noted}."
         return f"{self.state}: {len(bad)} of {len(self.rows)} checks need attention{noted}; first: {bad[0].subject}: {bad[0].reason}"
 
     def only(self, *checks: str) -> Verdicts:

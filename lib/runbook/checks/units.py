@@ -37,14 +37,18 @@ def units(facts: Facts, parameters: Parameters) -> list[Verdict]:
     for name in parameters.units:
         unit = found.expected.get(name)
         if unit is None or not unit.loaded:
+            masked = unit is not None and unit.enabled.startswith("masked")
             verdicts.append(
                 Verdict(
                     State.CRITICAL,
                     "units.active",
                     name,
-                    "this unit does not exist",
-                    value="absent",
+                    "this unit is masked: nothing can start it" if masked else "this unit does not exist",
+                    value="masked" if masked else "absent",
                     limit="active",
+                    evidence=f"systemctl is-enabled {name}: masked; systemctl unmask {name} takes it back"
+                    if masked
+                    else "",
                     next=TRIAGE,
                 )
             )

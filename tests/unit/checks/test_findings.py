@@ -33,6 +33,7 @@ from runbook.facts import Facts, Missing, gather
 from runbook.facts.database import Rows
 from runbook.facts.http import Answer
 from runbook.facts.synthetic import Step, UserJourney
+from runbook.facts.units import Units, parse_show
 from runbook.facts.usage import Kill
 from runbook.facts.web import ServedCertificate, Web
 from runbook.verdict import State, Verdicts
@@ -412,6 +413,25 @@ def test_days_left(days: float, state: State, parameters: Parameters) -> None:
     given = Facts({"certificates": (dataclasses.replace(public, disk=leaf),)}, {}, seconds=0, begun=facts.begun)
     rows = [row for row in certificates.certificates(given, parameters) if row.check == "certificates.days-left"]
     assert rows[0].state is state
+
+
+MASKED = """NextElapseUSecRealtime=
+LastTriggerUSec=Thu 2026-11-26 21:59:09 UTC
+Result=resources
+Id=certbot.timer
+LoadState=masked
+ActiveState=failed
+SubState=failed
+UnitFileState=masked
+"""
+
+
+def test_a_masked_unit_is_no_absent_one(parameters: Parameters) -> None:
+    """As systemd 257 describes a timer after `systemctl mask --now`."""
+    given = Facts({"units": Units(parse_show(MASKED), ())}, {}, seconds=0)
+    rows = {(row.check, row.subject): row for row in units.units(given, parameters)}
+    assert rows[("units.active", "certbot.timer")].reason == "this unit is masked: nothing can start it"
+    assert rows[("units.active", "docker.service")].reason == "this unit does not exist"
 
 
 def test_units(parameters: Parameters) -> None:

@@ -25,7 +25,7 @@ def run(outputs: Path) -> str:
     journal = Journal.create(outputs, {"target": "sandbox", "notebook": "04-health/quick"})
     journal.event("cell.start", id="a", source="1", count=1)
     journal.event("cell.end", id="a", ok=True, seconds=0.1)
-    journal.event("verdict", when="before", state="OK", sentence="OK: all 1 checks passed.", rows=[])
+    journal.event("verdict", when="before", state="OK", sentence="OK: the only check passed.", rows=[])
     return archive.finalise(journal).run_id
 
 
@@ -59,7 +59,7 @@ def test_three_runs_verify(outputs: Path):
 
 def edit_record(outputs: Path) -> str:
     path = outputs / names(outputs)[1]
-    path.write_text(path.read_text().replace("OK: all 1", "OK: all 9"))
+    path.write_text(path.read_text().replace("OK: the only", "OK: every"))
     return "edited"
 
 
@@ -71,7 +71,7 @@ def delete_record(outputs: Path) -> str:
 def edit_page(outputs: Path) -> str:
     """The page is what an owner reads."""
     page = export_page(outputs, 1)
-    page.write_text(page.read_text().replace("OK: all 1", "OK: all 9"))
+    page.write_text(page.read_text().replace("OK: the only", "OK: every"))
     return "edited"
 
 
