@@ -14,10 +14,10 @@ FROM_OUTSIDE = ("web.", "synthetic.")
 GATES = ("web.front-page", "web.health")  # who gets neither of them gets nothing
 
 
-def way_in(reason: str, rows: Sequence[Verdict]) -> Verdict:
+def way_in(reason: str, rows: Sequence[Verdict], *, evidence: str = "") -> Verdict:
     """Given why nobody gets in over SSH and everything that was judged all the same, return the finding that says which it is.
 
-    Users who are served where only the operator's way is gone are another night than a host that is gone.
+    `evidence` is all that the connection said, the remedy included. Users who are served where only the operator's way is gone are another night than a host that is gone.
     """
     unseen = f"no evidence: {reason}"  # asked of the server itself
     outside = [row for row in rows if row.check.startswith(FROM_OUTSIDE) and row.reason != unseen]
@@ -31,4 +31,6 @@ def way_in(reason: str, rows: Sequence[Verdict]) -> Verdict:
         told = "neither users nor operators get through: the host or its network is gone, or all that listens there"
     else:
         told = f"users get through in part ({len(bad)} of {len(outside)} checks from outside fail), and the way in over SSH is gone"
-    return Verdict(State.CRITICAL, "access.way-in", "ssh", told, "closed", "open", evidence=reason, next=ACCESS)
+    return Verdict(
+        State.CRITICAL, "access.way-in", "ssh", told, "closed", "open", evidence=evidence or reason, next=ACCESS
+    )

@@ -291,7 +291,8 @@ class Run:
         for check in checks or bundles.checks(self.notebook.name):
             rows += check(facts, self.parameters)
         if self.unreachable is not None:
-            rows.append(way_in(self.unreachable.reason.splitlines()[0], rows))
+            told = " ".join(str(self.unreachable).split())
+            rows.append(way_in(self.unreachable.reason.splitlines()[0], rows, evidence=told))
         return Verdicts.of(exceptions.apply(rows, self.parameters.known_exceptions, today=facts.at.date()))
 
     def next(self, verdict: Verdicts) -> tables.Table:
