@@ -36,8 +36,9 @@ def nbval(path: Path, outputs: Path) -> subprocess.CompletedProcess[str]:
 def words_that_differ(printed: str) -> str:
     """What nbval found, for a reader: of two lines of many thousand characters, the words that differ and those around."""
     lines = [line.strip() for line in re.sub(r"\x1b\[[0-9;]*m", "", printed).splitlines()]
-    stored = [line[2:].split(" ") for line in lines if line.startswith("- ")]
-    found = [line[2:].split(" ") for line in lines if line.startswith("+ ")]
+    # nbval asks pytest to compare the stored output with the one of now; pytest marks the first "+" and the second "-".
+    stored = [line[2:].split(" ") for line in lines if line.startswith("+ ")]
+    found = [line[2:].split(" ") for line in lines if line.startswith("- ")]
     told: list[str] = []
     for old, new in zip(stored, found, strict=False):
         for tag, i, j, k, m in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
