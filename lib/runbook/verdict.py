@@ -87,7 +87,9 @@ class Verdicts:
         if not bad:
             told = "the only check" if len(self.rows) == 1 else f"all {len(self.rows)} checks"
             return f"OK: {told} passed{noted}."
-        return f"{self.state}: {len(bad)} of {len(self.rows)} checks need attention{noted}; first: {bad[0].subject}: {bad[0].reason}"
+        told = "the only check" if len(self.rows) == 1 else f"{len(bad)} of {len(self.rows)} checks"
+        need = "needs" if len(bad) == 1 else "need"
+        return f"{self.state}: {told} {need} attention{noted}; first: {bad[0].subject}: {bad[0].reason}"
 
     def only(self, *checks: str) -> Verdicts:
         """Return the rows whose check is one of `checks`, or begins with one of them and a dot."""

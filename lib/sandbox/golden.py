@@ -23,6 +23,8 @@ SEED_LABEL = f"{LABEL}.layers"
 """Label of a golden image that names the seed it goes with."""
 HOST_LABEL = f"{LABEL}.host"
 """Label of a golden image with the hash that the images of bare servers share with it."""
+_FORM = "2"
+"""To be raised when the way of keeping the state changes: the hashes of what is kept do not see it."""
 _STEP = "step: "
 """How practice-provision marks the lines that a waiting person wants to see."""
 LIFETIME = dt.timedelta(days=21)
@@ -40,7 +42,7 @@ class Golden:
     @classmethod
     def of(cls, tree: images.Tree) -> Self:
         seed = fingerprint("seed", tree.engine_hash, tree.service_hash)
-        return cls(fingerprint("golden", str(ROWS), tree.host_tag, seed), seed, tree.host_hash)
+        return cls(fingerprint("golden", _FORM, str(ROWS), tree.host_tag, seed), seed, tree.host_hash)
 
     @property
     def image(self) -> str:
@@ -186,7 +188,9 @@ def _provision(golden: Golden, host_image: str, progress: Progress) -> None:
     # as an archive: white-outs and trusted attributes of image layers cannot stand as such on an overlay
     stopped = "systemctl stop docker.socket docker.service containerd.service"
     kept = f"tar --create --xattrs --xattrs-include='*' --warning=no-file-ignored --directory=/var/lib/docker --file={host.GOLDEN} ."
-    docker("exec", container, "sh", "-ec", f"{stopped} && {kept}")
+    # all services stop at once, and what they say of each other then would stand in the logs of every server made from this
+    silent = "truncate --size=0 /var/lib/docker/containers/*/*-json.log"
+    docker("exec", container, "sh", "-ec", f"{stopped} && {silent} && {kept}")
     docker("stop", container)
     labels = f"{LABEL}=golden {SEED_LABEL}={golden.seed_hash} {HOST_LABEL}={golden.host_hash}"
     docker("commit", f"--change=LABEL {labels}", container, golden.image)

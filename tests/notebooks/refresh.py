@@ -61,7 +61,7 @@ def main(wanted: list[str]) -> None:
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as outputs:
             os.environ.update(environment(outputs))
             draws_trend = any(
-                "earlier" in cell["source"] for cell in found.content["cells"] if cell["cell_type"] == "code"
+                "trend(" in "".join(cell["source"]) for cell in found.content["cells"] if cell["cell_type"] == "code"
             )
             for _ in range(WARM_UP_RUNS if draws_trend else 1):
                 refresh(found.path)

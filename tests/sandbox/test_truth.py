@@ -37,6 +37,9 @@ SAID_BY = [
     ("certificate-expired", "05-certificates/status", "certificates.days-left", State.CRITICAL),
     ("proxy-config-broken", "04-health/quick", "web.proxy-config", State.CRITICAL),
     ("backup-disk-full", "04-health/quick", "resources.disk", State.CRITICAL),
+    ("renewal-broken", "04-health/quick", "certificates.renewal-config", State.WARNING),
+    ("renewal-link-lost", "05-certificates/status", "certificates.links", State.WARNING),
+    ("renewal-hook-gone", "05-certificates/status", "certificates.renewal-config", State.WARNING),
     ("env-readable", "01-access/server-inventory", "inventory.mode", State.CRITICAL),
     ("firewall-off", "01-access/ssh-and-sudo", "firewall.state", State.CRITICAL),
     ("unknown-container", "02-services/status", "services.extra", State.WARNING),
@@ -57,8 +60,6 @@ def untouched(host: Host) -> Host:
     return host
 
 
-# what only a rehearsal shows, which asks a third party and takes seconds: no look at the server's health does that
-REHEARSED = {"renewal-broken": ("05-certificates/renew",)}
 READ_NOTEBOOKS = [name for name in notebook.names() if notebook.find(name).kind == "read"]
 
 
@@ -144,12 +145,11 @@ def noticed(host: Host, fault: injection.Fault) -> tuple[set[tuple[str, str, str
     The look before is what counts as usual: an earlier fault may have left lines in logs or restarts behind.
     """
     settings = parameters.load(f"sandbox@{host.name}")
-    also = REHEARSED.get(fault.name, ())
-    usual = findings(look(settings, *also))
+    usual = findings(look(settings))
     try:
         injection.inject(host.name, fault)
         try:
-            found = findings(look(settings, *also)) - usual
+            found = findings(look(settings)) - usual
         except ConnectionFailed:  # every notebook ends with that, exit code 5
             found = {("every notebook", "connection", "ssh")}
         return found, paper_notices(host)

@@ -143,17 +143,4 @@ def renewals(facts: Facts, parameters: Parameters) -> list[Verdict]:
                 next=STATUS,
             )
         )
-        if lineage.live is None:
-            rows.append(
-                Verdict(
-                    State.CRITICAL,
-                    "certificates.links",
-                    lineage.certificate,
-                    "its live links do not point at one and the same certificate: a renewal was cut off",
-                    value="broken",
-                    limit="whole",
-                    evidence=f"complete in the archive: {', '.join(map(str, lineage.complete)) or 'none'}",
-                    next=ERRORS,
-                )
-            )
     return rows

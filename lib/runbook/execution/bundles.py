@@ -50,6 +50,9 @@ COPIES = Bundle(("backup.copies", "units.units"), ("backup.copies", "backup.sche
 CERTIFICATES = Bundle(
     ("certificates.certificates", "certificates.renewal"), ("certificates.certificates", "certificates.renewal")
 )
+# a renewal that cannot work, although dates and timer look well
+RENEWAL_CONFIGS = Bundle(("renewal_configs.renewal_configs",), ("renewal_configs.renewal_configs",))
+CERTBOT_VERDICT = Bundle(("renewal_configs.certbot_verdict",), ("renewal_configs.certbot_verdict",))
 # what nginx would do at its next start: no visitor sees it before
 PROXY = Bundle(("proxy.proxy_config",), ("proxy.proxy_config",))
 RENEWAL = Bundle(("lineage.lineages", "renewal_dry_run.dry_run()"), ("renewal.renewals", "renewal.dry_run"))
@@ -62,7 +65,7 @@ LOGS = Bundle(("logs.logs()",), ("logs.logs",))
 
 # when the last kill for want of memory was: Docker marks a container, and says no time
 KILLS = Bundle(("usage.kills",), ("usage.kills",))
-QUICK = FROM_OUTSIDE + CONTAINERS + KILLS + HOST + DATABASE + COPIES + PATHS + FILTER + PROXY
+QUICK = FROM_OUTSIDE + CONTAINERS + KILLS + HOST + DATABASE + COPIES + PATHS + FILTER + PROXY + RENEWAL_CONFIGS
 DETAILED = (
     QUICK
     + CERTIFICATES
@@ -125,7 +128,7 @@ BUNDLES: dict[str, Bundle] = {
     + FILES
     + DATABASE
     + Bundle(("deploy.downgrade()", "dumps.dumps", "dumps.room", "dumps.databases"), ()),
-    "05-certificates/renew": RENEWAL + CERTIFICATES + PROXY + SERVED,
+    "05-certificates/renew": RENEWAL + RENEWAL_CONFIGS + CERTIFICATES + PROXY + SERVED,
     "05-certificates/internal": CERTIFICATES + SERVED,
     "06-database/backup": DATABASE + SERVED + DUMPS,
     "06-database/restore": DATABASE + SERVED + DUMPS + Bundle(("dump_candidates.dump_candidates()",), ()),
@@ -153,7 +156,11 @@ BUNDLES: dict[str, Bundle] = {
     "04-health/quick": QUICK,
     "04-health/detailed": DETAILED,
     "04-health/log-scan": LOGS,
-    "05-certificates/status": CERTIFICATES + PROXY + Bundle(("web.web",), ("web.certificate",)),
+    "05-certificates/status": CERTIFICATES
+    + RENEWAL_CONFIGS
+    + CERTBOT_VERDICT
+    + PROXY
+    + Bundle(("web.web",), ("web.certificate",)),
     "06-database/query": DATABASE + Bundle(("database.query()",), ("database.answered",)),
     "06-database/size": DATABASE + Bundle(("resources.filesystems",), ("resources.disks",)),
     "07-backup/coverage": COPIES

@@ -51,14 +51,14 @@ def change(name: str, *argv: str, **options: object) -> Step:
     return Step(name, Command(argv, changes=True), no_undo="none", **options)  # type: ignore[arg-type]  # the dataclass checks the names
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(WORDS)
 def test_bash_reads_back_every_argument(words: list[str]):
     done = bash(text_of(Command(("python3", "-S", "-c", SHOW, *words))))
     assert json.loads(done.stdout) == words
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(WORDS)
 def test_a_script_of_several_lines_gets_its_arguments_and_an_empty_input(words: list[str]):
     script = 'set -eu\nwhile [ $# -gt 0 ]; do printf "%s\\0" "$1"; shift; done\ncat'

@@ -83,11 +83,6 @@ def test_renewals_of_a_week_are_counted_those_taken_back_too(parameters: Paramet
     assert counted(parameters, most) is state
 
 
-def test_links_that_do_not_agree_are_said(parameters: Parameters) -> None:
-    facts = gather(Captured(Path("lineage/lineages-cut-off.out")), parameters, [lineages])
-    assert [row.check for row in renewals(facts, parameters) if row.state is State.CRITICAL] == ["certificates.links"]
-
-
 def test_the_rehearsal_belongs_to_its_own_notebook_only() -> None:
     """It takes seconds and asks a third party: no look at the server's health does that."""
     assert [name for name, entry in bundles.BUNDLES.items() if "renewal_dry_run.dry_run()" in entry.facts] == [

@@ -13,7 +13,7 @@ from runbook.commands import MASK, Command, Result, quote
 WORDS = st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=30), min_size=1, max_size=5)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(words=WORDS)
 def test_a_real_shell_reads_back_what_was_quoted(words: list[str]) -> None:
     done = subprocess.run(["sh", "-c", f"printf '%s\\0' {quote(words)}"], capture_output=True, check=True)

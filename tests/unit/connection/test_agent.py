@@ -81,7 +81,7 @@ def test_a_missing_program_is_127_and_says_its_name(talk: Talk) -> None:
     assert b"no-such-program" in answer["err"]
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(words=st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=40), max_size=5))
 def test_any_argument_arrives_as_it_is(talk: Talk, words: list[str]) -> None:
     """printenv-like echo through execve: what comes out NUL-separated is what went in, whatever it holds."""

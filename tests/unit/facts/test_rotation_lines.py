@@ -34,7 +34,7 @@ def test_only_the_secret_changes_and_only_in_its_lines():
 SAFE = st.text("abcXYZ0189-_", min_size=1, max_size=12)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.text(st.characters(blacklist_characters="\r\n\x00", codec="utf-8"), max_size=20)),
     SAFE,

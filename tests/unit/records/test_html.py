@@ -114,7 +114,7 @@ def test_hostile_markup_does_nothing(fragment: str):
 
 
 @given(st.text())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_what_a_server_prints_stays_text(text: str):
     seen = read(output({"output_type": "stream", "name": "stdout", "text": text}))
     assert seen.elements == ["pre"]

@@ -68,7 +68,7 @@ def test_a_hostile_target_stays_within_the_folder():
 
 
 @given(st.lists(st.dictionaries(st.text(), VALUES, max_size=4), min_size=1, max_size=5))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_whatever_is_noted_can_be_read_back(
     tmp_path_factory: pytest.TempPathFactory, given_data: list[dict[str, object]]
 ):
@@ -93,7 +93,7 @@ def three_lines(folder: Path) -> bytes:
 
 
 @given(data=st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_changed_byte_is_found(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject):
     text = three_lines(tmp_path_factory.mktemp("journal"))
     # the last line may be torn by a kill, which is told but is no tampering: change the ones before
@@ -104,14 +104,14 @@ def test_any_changed_byte_is_found(tmp_path_factory: pytest.TempPathFactory, dat
 
 
 @given(order=st.lists(st.integers(0, 2), max_size=4).filter(lambda order: order != [0, 1, 2][: len(order)]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_lines_taken_out_put_in_or_moved_are_found(tmp_path_factory: pytest.TempPathFactory, order: list[int]):
     lines = three_lines(tmp_path_factory.mktemp("journal")).splitlines(keepends=True)
     assert parse(b"".join(lines[index] for index in order)).problems
 
 
 @given(cut=st.integers(1, 120))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_line_torn_by_a_kill_is_told_and_the_journal_goes_on(tmp_path_factory: pytest.TempPathFactory, cut: int):
     folder = tmp_path_factory.mktemp("journal")
     text = three_lines(folder)

@@ -93,6 +93,26 @@ mkdir -p /var/www/elsewhere
         evidence="grep -q /var/www/elsewhere /etc/letsencrypt/renewal/pazpaz.test.conf",
     ),
     Fault(
+        name="renewal-link-lost",
+        title="a copy has made a file of certbot's link live/pazpaz.test/cert.pem",
+        symptom="nothing for weeks; certbot passes the certificate over at every renewal",
+        inject=_LINEAGE
+        + 'readlink $live/cert.pem >"$kept/link"; cp --remove-destination "$(realpath $live/cert.pem)" $live/cert.pem',
+        mend=_LINEAGE + 'ln -sfn "$(cat "$kept/link")" $live/cert.pem',
+        evidence=_LINEAGE + "[ ! -L $live/cert.pem ]",
+    ),
+    Fault(
+        name="renewal-hook-gone",
+        title="certbot's renewal runs a script that is no longer there",
+        symptom="nothing for weeks; every renewal fails",
+        inject="""
+keep /etc/letsencrypt/renewal/pazpaz.test.conf
+edit /etc/letsencrypt/renewal/pazpaz.test.conf '/renewalparams/a renew_hook = /usr/local/bin/reload-web now'
+""",
+        mend="give_back",
+        evidence="grep -q reload-web /etc/letsencrypt/renewal/pazpaz.test.conf",
+    ),
+    Fault(
         name="internal-certificate-expired",
         title="the database's own certificate expired yesterday",
         symptom="login answers 503; the database itself is healthy",
