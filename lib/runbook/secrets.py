@@ -11,6 +11,7 @@ import base64
 import getpass
 import json
 import os
+import re
 import shlex
 import stat
 import sys
@@ -129,6 +130,27 @@ def forms(value: str) -> set[str]:
         found.add(text[head:tail] if tail else text[head:])
     found |= {form.rstrip("=") for form in found if form.endswith("=")}
     return {form for form in found if len(form) >= SHORTEST_MASKED}
+
+
+# What Compose quotes of an environment file that it cannot read (compose-go, dotenv and template): values, and what follows
+# a "$" in one, which it takes for a variable's name.
+QUOTED_BY_COMPOSE = (
+    (re.compile(r"(Invalid template: |unterminated quoted value |in variable name ).*"), rf"\1{MASK}"),
+    (re.compile(r'The (\\?")[^"\\\n]*\\?" variable is not set'), rf"The \1{MASK}\1 variable is not set"),
+)  # fmt: skip
+BETRAYS = ("nvalid template", "unterminated quoted", "in variable name", "variable is not set")
+
+
+def mask_env_values(text: str) -> str:
+    """Given what a command printed, return it without the values that Compose quotes when it complains of them.
+
+    >>> mask_env_values('.env: line 22: unterminated quoted value "P@ss')
+    '.env: line 22: unterminated quoted value ********'
+    """
+    if any(words in text for words in BETRAYS):
+        for pattern, replacement in QUOTED_BY_COMPOSE:
+            text = pattern.sub(replacement, text)
+    return text
 
 
 class Redactor:

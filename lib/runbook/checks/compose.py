@@ -9,9 +9,15 @@ from runbook.facts import Missing
 from runbook.verdict import State, Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from runbook.facts import Facts
+    from runbook.facts.service_configs import ServiceConfig
+    from runbook.facts.services import Container
     from runbook.parameters import Parameters
 
+NOT_READ = "a restart does not re-read it"
+COMPARED = "image, command, environment, ports, volumes, networks, memory, logging, health check"
 STATUS, CONTROL = "02-services/status", "02-services/control"
 
 
@@ -89,20 +95,52 @@ def drift(facts: Facts, _parameters: Parameters) -> list[Verdict]:
         ]
     if isinstance(found, Missing):
         return []  # services.state says so
-    return [
-        judge_condition(
-            compose.would.get(container.name) == "Running" or not container.running,
-            "services.drift",
-            container.service,
-            ok="made from the files as they are now",
-            bad="Compose would recreate it: the file or its environment changed since it was made, and restart does not re-read them"
-            if container.name in compose.would
-            else "the compose file does not know this service",
-            state=State.WARNING,
-            value=compose.would.get(container.name, "unknown").lower(),
-            limit="running",
-            evidence=f"docker compose --dry-run create; it was made {container.created:%Y-%m-%d %H:%M:%S} UTC",
-            next=CONTROL,
-        )
-        for container in found
-    ]
+    configs = facts.get("service_configs")
+    known: dict[str, ServiceConfig] = {} if isinstance(configs, Missing) else configs
+    would = {container.service: compose.would.get(container.name, "") for container in found}
+    return [_drift(container, would, known) for container in found]
+
+
+def _drift(container: Container, would: dict[str, str], known: dict[str, ServiceConfig]) -> Verdict:
+    doing = would[container.service]
+    good, reason = True, "made from the files as they are now"
+    if container.running and doing != "Running":
+        good, reason = explain_drift(container.service, would, known)
+    return judge_condition(
+        good,
+        "services.drift",
+        container.service,
+        ok=reason,
+        bad=reason,
+        state=State.WARNING,
+        value=doing.lower() or "unknown",
+        limit="running",
+        evidence=f"docker compose --dry-run create; it was made {container.created:%Y-%m-%d %H:%M:%S} UTC",
+        next=CONTROL,
+    )
+
+
+def explain_drift(service: str, would: dict[str, str], known: dict[str, ServiceConfig]) -> tuple[bool, str]:
+    """Return whether a service that Compose would not leave alone is all right, and why Compose would make it anew."""
+    config = known.get(service)
+    if not would[service]:
+        return False, "the compose file does not know this service"
+    if config is None or not config.made:
+        return False, f"Compose would recreate it: the file or its environment changed since it was made, {NOT_READ}"
+    along = [name for name in config.depends_on if would.get(name, "Running") != "Running"]
+    # the first that is so explains it; whether that is all right stands behind it
+    explained: tuple[tuple[object, bool, str], ...] = (
+        (config.variables, False, f"its environment was changed since it was made: {_named(config.variables)}; {NOT_READ}"),
+        (config.other_image and "image" not in config.settings, False, "its tag means another image now than the one it was made from"),
+        (config.made == "alone", True, "made from the files as they are now, without all its dependencies (up --no-deps)"),
+        (config.made == "as stated" and along, True, f"made from the files as they are now; Compose would make it anew along with {_named(along)}, which it depends on"),
+        (config.made == "as stated", False, "Compose would recreate it, although its settings and its image are those that it was made from"),
+        (config.settings, False, f"the compose file was changed since it was made: {_named(config.settings)}; {NOT_READ}"),
+        (config.made_by, True, f"made by Compose {config.made_by}, which counts settings in another way; none of those compared differs"),
+    )  # fmt: skip
+    other = f"the compose file was changed since it was made, in none of these settings: {COMPARED}"
+    return next(((good, reason) for so, good, reason in explained if so), (False, other))
+
+
+def _named(names: Iterable[str]) -> str:
+    return ", ".join(names)

@@ -11,6 +11,7 @@ from runbook.verdict import State, Verdict
 if TYPE_CHECKING:
     from runbook.facts import Facts
     from runbook.facts.inventory import PathStat
+    from runbook.facts.service_configs import Difference
     from runbook.parameters import Parameters, PathExpectation
 
 INVENTORY, BREACH, UPDATES = "01-access/server-inventory", "09-emergency/security-breach", "10-maintenance/monthly"
@@ -168,6 +169,65 @@ def variables(facts: Facts, _parameters: Parameters) -> list[Verdict]:
             next=INVENTORY,
         ),
     ]
+
+
+def environment(facts: Facts, parameters: Parameters) -> list[Verdict]:
+    """Each service that takes the environment file gets what the file seems to say. Names only, never a value."""
+    found = facts.get("service_configs")
+    if isinstance(found, Missing):
+        return [unknown("inventory.env-value", "environment file", found, next_notebook=INVENTORY)]
+    file = parameters.stack.env_file
+    told: dict[Difference, list[str]] = {}
+    rows: list[Verdict] = []
+    for service, config in found.items():
+        for item in config.differences:
+            told.setdefault(item, []).append(service)
+        other = [name for name in config.variables if config.made]
+        if config.made and (config.takes_file or other):
+            rows.append(
+                judge_condition(
+                    not other,
+                    "inventory.env-container",
+                    service,
+                    ok="its container has what Compose resolves now",
+                    bad=f"its container was made with other values of {', '.join(other)}; a restart does not re-read them",
+                    state=State.WARNING,
+                    value=f"{len(other)} differ",
+                    limit="0 differ",
+                    evidence="names only: docker inspect against docker compose config",
+                    next="02-services/control",
+                )
+            )
+    for item, services in told.items():
+        lines = f"line{'s' if len(item.lines) > 1 else ''} {', '.join(map(str, item.lines))}"
+        rows.append(
+            Verdict(
+                State.WARNING,
+                "inventory.env-value" if item.kind == "value" else "inventory.env-twice",
+                item.name,
+                item.reason
+                if item.kind == "twice"
+                else f"not the value that the file seems to say reaches {', '.join(services)}: {item.reason}",
+                value="differs" if item.kind == "value" else f"{len(item.lines)} times",
+                limit="as stated" if item.kind == "value" else "once",
+                evidence=f"{file}, {lines}",
+                next=INVENTORY,
+            )
+        )
+    takers = [service for service, config in found.items() if config.takes_file]
+    if takers and not told:
+        rows.append(
+            Verdict(
+                State.OK,
+                "inventory.env-value",
+                "environment file",
+                f"what it seems to say reaches {', '.join(takers)}",
+                value="0 differ",
+                limit="0 differ",
+                evidence=f"{file} against docker compose config",
+            )
+        )
+    return rows
 
 
 def compose(facts: Facts, _parameters: Parameters) -> list[Verdict]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import paramiko
 
 from runbook.commands import NOT_FOUND_EXIT_CODE, Command, Result
+from runbook.secrets import mask_env_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -189,8 +190,8 @@ def _result(command: Command, message: dict[str, Any]) -> Result:
     return Result(
         command=command,
         exit_code=message["code"],
-        stdout=base64.b64decode(message["out"]).decode("utf-8", "replace"),
-        stderr=base64.b64decode(message["err"]).decode("utf-8", "replace"),
+        stdout=mask_env_values(base64.b64decode(message["out"]).decode("utf-8", "replace")),
+        stderr=mask_env_values(base64.b64decode(message["err"]).decode("utf-8", "replace")),
         duration_seconds=message["seconds"],
         timed_out=message["timed_out"],
         truncated=message["truncated"],

@@ -13,6 +13,7 @@ from invoke.exceptions import CommandTimedOut
 from runbook.commands import TIMED_OUT_EXIT_CODE, Command, Result, quote
 from runbook.connection.agent import SUDO_SHELL
 from runbook.connection.channel import Lost
+from runbook.secrets import mask_env_values
 
 if TYPE_CHECKING:
     from fabric import Connection as FabricConnection
@@ -31,11 +32,13 @@ def run(fabric: FabricConnection, command: Command, password: str | None) -> Res
         done = fabric.run(line, hide=True, warn=True, pty=False, in_stream=io.StringIO(stdin), timeout=command.timeout)
     except CommandTimedOut as late:
         seconds = time.monotonic() - begun
-        return Result(command, TIMED_OUT_EXIT_CODE, late.result.stdout, late.result.stderr, seconds, timed_out=True)
+        told = (mask_env_values(late.result.stdout), mask_env_values(late.result.stderr))
+        return Result(command, TIMED_OUT_EXIT_CODE, *told, seconds, timed_out=True)
     except (OSError, EOFError, paramiko.SSHException) as error:
         raise Lost(str(error) or type(error).__name__) from None
     stderr, refused = done.stderr, False
     if command.sudo:
         before, found, after = stderr.partition(f"{mark}\n")
         stderr, refused = (after, False) if found else (before, True)
-    return Result(command, done.exited, done.stdout, stderr, time.monotonic() - begun, sudo_refused=refused)
+    told = (mask_env_values(done.stdout), mask_env_values(stderr))
+    return Result(command, done.exited, *told, time.monotonic() - begun, sudo_refused=refused)

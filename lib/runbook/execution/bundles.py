@@ -56,7 +56,9 @@ CERTBOT_VERDICT = Bundle(("renewal_configs.certbot_verdict",), ("renewal_configs
 # what nginx would do at its next start: no visitor sees it before
 PROXY = Bundle(("proxy.proxy_config",), ("proxy.proxy_config",))
 RENEWAL = Bundle(("lineage.lineages", "renewal_dry_run.dry_run()"), ("renewal.renewals", "renewal.dry_run"))
-FILES = Bundle(("compose.images", "compose.compose"), ("compose.image", "compose.drift"))
+FILES = Bundle(
+    ("compose.images", "compose.compose", "service_configs.service_configs"), ("compose.image", "compose.drift")
+)
 PEOPLE = Bundle(
     ("access.sshd", "access.accounts", "access.sudo_rules", "access.cron"),
     ("access.sshd", "access.accounts", "access.sudo", "access.cron"),
@@ -105,8 +107,15 @@ BUNDLES: dict[str, Bundle] = {
     ),
     "01-access/server-inventory": PATHS
     + Bundle(
-        ("inventory.variables", "inventory.hashes", "inventory.packages", "compose.compose", "compose.images"),
-        ("inventory.variables", "inventory.compose", "inventory.packages"),
+        (
+            "inventory.variables",
+            "inventory.hashes",
+            "inventory.packages",
+            "compose.compose",
+            "compose.images",
+            "service_configs.service_configs",
+        ),
+        ("inventory.variables", "inventory.environment", "inventory.compose", "inventory.packages"),
     ),
     "02-services/status": FROM_OUTSIDE + CONTAINERS + FILES,
     "02-services/control": SERVED + FILES,

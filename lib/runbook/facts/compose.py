@@ -53,14 +53,14 @@ images = Fact("images", images_commands, parse_images)
 class ComposeFile:
     """The compose file as Compose reads it: what it would do with each container if it were asked to bring all up.
 
-    `would` holds "Running", "Recreate", "Create", ... by container; `unset` are variables that the file uses and that
-    have no value anywhere.
+    `would` holds "Running", "Recreate", "Create", ... by container; `unset` is whether Compose puts nothing in the place
+    of a variable that has no value. Not which: it may be no variable, but what follows a "$" in a password.
     """
 
     valid: bool
     error: str
     would: dict[str, str]
-    unset: tuple[str, ...]
+    unset: bool
 
 
 def compose_argv(parameters: Parameters, *words: str, options: tuple[str, ...] = ()) -> tuple[str, ...]:
@@ -86,7 +86,7 @@ def parse_compose(results: Mapping[str, Result], _parameters: Parameters) -> Com
     """Read the dry run's progress lines; a file that Compose refuses is an answer too (its message is kept)."""
     result = results["dry-run"]
     lines = [line for line in result.stderr.splitlines() if line.strip()]
-    unset = tuple(sorted(set(UNSET.findall(result.stderr))))
+    unset = UNSET in result.stderr
     if not result.ok:
         if (
             not lines
@@ -107,7 +107,7 @@ def parse_compose(results: Mapping[str, Result], _parameters: Parameters) -> Com
 DRY_RUN = re.compile(r"Container (\S+)\s+(\w+)")
 
 
-UNSET = re.compile(r'The \\?"([A-Za-z_][A-Za-z0-9_]*)\\?" variable is not set')
+UNSET = "variable is not set"
 
 
 compose = Fact("compose", compose_commands, parse_compose, optional=frozenset({"dry-run"}))

@@ -127,5 +127,5 @@ def _shown(value: Any) -> str:
         return ""
     if value is None or value == "":
         return "(empty)"
-    text = str(value)
+    text = {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
     return text if len(text) <= 120 else f"{text[:117]}..."  # noqa: PLR2004 (a line on a screen)

@@ -70,7 +70,7 @@ def images(fact: Containers, facts: Facts, verdicts: Verdicts | None) -> Table:
 @shown("compose")
 def compose(fact: ComposeFile, facts: Facts, verdicts: Verdicts | None) -> Table:
     """Return what Compose would do with each container now; one that it would recreate runs on an earlier file."""
-    unset = f"Variables without a value: {', '.join(fact.unset)}." if fact.unset else ""
+    unset = "A variable has no value: 01-access/server-inventory names it." if fact.unset else ""
     if not fact.valid:
         rows = [("refused", fact.error)]
         return Table.of(("compose file", "Compose says"), rows, title="Compose refuses the file.", note=unset)

@@ -98,3 +98,29 @@ def test_env_reference_is_learned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RUNBOOK_TEST_SECRET", "canary-from-env")
     secrets.resolve("env:RUNBOOK_TEST_SECRET", what="x")
     assert secrets.redactor.text("got canary-from-env") == f"got {secrets.MASK}"
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        (
+            'failed to read /opt/.env: line 22: unterminated quoted value "P@ss"more',
+            "failed to read /opt/.env: line 22: unterminated quoted value ********",
+        ),
+        (
+            'failed to read /opt/.env: Invalid template: "P@ss${word"',
+            "failed to read /opt/.env: Invalid template: ********",
+        ),
+        (
+            'line 21: unexpected character "\'" in variable name "P@ss\'"\nnext line',
+            'line 21: unexpected character "\'" in variable name ********\nnext line',
+        ),
+        (
+            'msg="The \\"P@ss\\" variable is not set. Defaulting"',
+            'msg="The \\"********\\" variable is not set. Defaulting"',
+        ),
+        ("P@ss is told by something else", "P@ss is told by something else"),
+    ],
+)
+def test_what_compose_quotes_of_an_environment_file_is_masked(said: str, kept: str) -> None:
+    assert secrets.mask_env_values(said) == kept

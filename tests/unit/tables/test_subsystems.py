@@ -100,7 +100,7 @@ def test_compose_says_what_it_would_change():
         "api": "recreate",
         "db": "leave it",
     }
-    assert "SECRET_KEY" in table.note
+    assert table.note == "A variable has no value: 01-access/server-inventory names it."
 
 
 def answer(path: str, status: int, **more: Any) -> Answer:

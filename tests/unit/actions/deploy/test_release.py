@@ -95,7 +95,7 @@ def context(
     known = {
         "release": found,
         "copies": {"database": (newest,)},
-        "compose": ComposeFile(valid=True, error="", would=would, unset=()),
+        "compose": ComposeFile(valid=True, error="", would=would, unset=False),
         "database": Database({"revision": [{"revision": revision}]}),
     }
     return Context(Facts(known, {}, seconds=0, begun=NOW.timestamp()), Verdicts(()), parameters, values, STAMP)

@@ -47,7 +47,7 @@ def plan(
     parameters: Parameters, found: Containers, *, compose: Any = None, resumed: bool = False, **values: Any
 ) -> Plan:
     would = {item.name: "Running" for item in found.expected.values()}
-    facts = {"containers": found, "compose": compose or ComposeFile(valid=True, error="", would=would, unset=())}
+    facts = {"containers": found, "compose": compose or ComposeFile(valid=True, error="", would=would, unset=False)}
     asked = {"action": "restart", "services": "", "wait_seconds": 150} | values
     return control(Context(Facts(facts, {}, seconds=0), Verdicts(()), parameters, asked, STAMP, resumed))
 
@@ -59,7 +59,7 @@ def names(made: Plan) -> list[str]:
 def changed(found: Containers, *services: str) -> ComposeFile:
     """What Compose says when these would be made anew."""
     would = {item.name: "Recreate" if name in services else "Running" for name, item in found.expected.items()}
-    return ComposeFile(valid=True, error="", would=would, unset=())
+    return ComposeFile(valid=True, error="", would=would, unset=False)
 
 
 def words(made: Plan, name: str) -> list[str]:
@@ -165,7 +165,7 @@ def test_bringing_up_says_what_an_undo_leaves(parameters: Parameters, healthy: C
     [
         (Missing("compose", "docker: it took too long"), "is not known: docker: it took too long"),
         (
-            ComposeFile(valid=False, error="yaml: line 3", would={}, unset=()),
+            ComposeFile(valid=False, error="yaml: line 3", would={}, unset=False),
             "since Compose refuses them: yaml: line 3",
         ),
     ],
