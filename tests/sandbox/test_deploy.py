@@ -98,6 +98,21 @@ def test_a_tag_that_the_registry_lacks_is_refused(host: Host, desk: Desk):
     assert history(host) == []
 
 
+def test_a_revision_that_no_image_knows_is_refused(host: Host, desk: Desk):
+    sql(host, "update alembic_version set version_num = '0009_invoices'")
+    before = snapshot.take(host)
+    try:
+        for name, values in ((MIGRATE, {"version": ""}), (MIGRATE, {}), (DOWN, {}), (BACKEND, {"version": "1.1.0"})):
+            done = desk.dry_run(name, **values)
+            assert (
+                done.code,
+                "the database is at 0009_invoices, which 1.0.0 (running) does not know" in done.text,
+            ) == (4, True), done
+        assert before.differences(snapshot.take(host)) == []
+    finally:
+        sql(host, "update alembic_version set version_num = '0003'")
+
+
 def test_a_registry_that_is_down_is_said_and_changes_nothing(host: Host, desk: Desk):
     before = containers(host)
     host.sh("systemctl stop docker-registry")

@@ -49,6 +49,19 @@ class Deployed:
 
 
 @dataclass(frozen=True, slots=True)
+class Stranger:
+    """A database's revision that neither the running nor the wanted image knows.
+
+    `came` is when it came, as far as can be told ("after 2026-11-27 01:08", UTC), `asked` the tags on the server that were asked, `knowing` those that know it.
+    """
+
+    at: str
+    came: str
+    asked: tuple[str, ...]
+    knowing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """What a release would be made of, and what is there now.
 
@@ -63,6 +76,7 @@ class Found:
         schema: revisions that the wanted image knows; None where it is not on the server, or has no migrations (`schema_error`).
         earlier: versions deployed before, newest first.
         images_now, images_wanted: the images that Compose resolves, now and with the version; more than one is not one release.
+        stranger: the database's revision where neither image knows it, else None.
         needs: other services that these depend on; Compose brings them up together.
     """
 
@@ -90,6 +104,7 @@ class Found:
     history: tuple[dict[str, Any], ...] = field(repr=False)
     earlier: tuple[Deployed, ...] = ()
     migration: Migration | None = None
+    stranger: Stranger | None = None
 
     @property
     def tag(self) -> str:
@@ -225,6 +240,7 @@ def parse_release(results: Mapping[str, Result], _parameters: Parameters) -> Fou
     here = told["manifest_now"].get("layers", {}) if now else {}
     layers = manifest.get("layers")
     schema = told.get("schema", {})
+    strange = told.get("stranger") or {}
     return Found(
         version=told["version"],
         variable=told["variable"],
@@ -249,6 +265,7 @@ def parse_release(results: Mapping[str, Result], _parameters: Parameters) -> Fou
         schema_now=read_revisions(told.get("schema_now", {})),
         history=tuple(told["history"]),
         migration=read_migration(told["migration"]) if "migration" in told else None,
+        stranger=Stranger(strange["at"], strange["came"], tuple(strange["asked"]), tuple(strange["knowing"])) if strange else None,
         earlier=tuple(Deployed(version or "", digest) for version, digest in told.get("earlier", ())),
     )  # fmt: skip
 

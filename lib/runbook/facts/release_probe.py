@@ -125,6 +125,14 @@ def inspected(kind: str, template: str, name: str) -> "Any":
     raise RuntimeError(last(err))
 
 
+# when a revision came is recorded nowhere; but its row was written before or after the last checkpoint, and the table's file
+# is written at checkpoints alone
+CAME = """select case when r.xmin::text::bigint >= split_part(c.next_xid, ':', 2)::bigint then 'after ' || to_char(c.checkpoint_time at time zone 'UTC', 'YYYY-MM-DD HH24:MI')
+else 'no later than ' || to_char((pg_stat_file(pg_relation_filepath('alembic_version'))).modification at time zone 'UTC', 'YYYY-MM-DD HH24:MI') end
+from alembic_version r, pg_control_checkpoint() c"""
+MOST_ASKED = 8
+
+
 def revisions(words: "list[str]", **variables: str) -> "dict[str, Any]":
     """Return the database revisions that an image knows, and its heads. `words` run its alembic."""
     code, out, err = run([*words, "history"], **variables)
@@ -229,9 +237,27 @@ def probe(asked: "Any") -> "dict[str, Any]":
     if asked["alembic"]:
         told["schema_now"] = revisions(["docker", "exec", asked["containers"][asked["services"][0]]] + asked["alembic"]) if first and first["running"] else {"error": "its container does not run"}  # fmt: skip
         told["schema"] = _schema(asked, told, reference, digest)
+        told["stranger"] = stranger(asked, told, repository(reference))
     if asked["migration"]:
         told["migration"] = migration(asked, told, reference, digest)
     return told
+
+
+def stranger(asked: "Any", told: "dict[str, Any]", repository_: str) -> "dict[str, Any]":
+    """Return what is known of a database's revision that neither the running nor the wanted image knows; else nothing."""
+    at, error = query(asked, "select version_num from alembic_version")
+    known = [told[name].get("known") for name in ("schema_now", "schema")]
+    if error or not at or not any(known) or any(at in item for item in known if item):
+        return {}
+    came, _ = query(asked, CAME)
+    code, out, _ = run(["docker", "images", "--format", "{{.Tag}}", repository_])
+    tags = [tag for tag in (out.split() if code == 0 else []) if tag != "<none>"][:MOST_ASKED]
+    with ThreadPoolExecutor(4) as threads:
+        asking = {
+            tag: threads.submit(revisions, alembic(asked, "of-" + tag), **{asked["variable"]: tag}) for tag in tags
+        }
+    knowing = [tag for tag, answer in asking.items() if at in answer.result().get("known", {})]
+    return {"at": at, "came": came, "asked": tags, "knowing": knowing}
 
 
 def _schema(asked: "Any", told: "dict[str, Any]", reference: str, digest: str) -> "dict[str, Any]":

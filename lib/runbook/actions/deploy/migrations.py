@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from runbook.actions import stack
 from runbook.actions.database import dump
 from runbook.actions.deploy import migration_scripts as scripts
+from runbook.actions.deploy import schema
 from runbook.actions.deploy.release import checked_hours, found_release, refuse_image
 from runbook.actions.deploy.rollout import Rollout, in_image
 from runbook.changes.plan import Context, Plan, Step
@@ -28,6 +29,7 @@ DEPLOY, ROLLBACK, DIAGNOSE = "03-deploy/backend", "03-deploy/backend-rollback", 
 def upgrade(context: Context) -> Plan:
     """Given `version` (empty: the deployed image) and `to` (empty: its newest revision), return the plan. Raises PreflightError."""
     found = found_release(context)
+    schema.refuse_stranger(found)
     title = f"Migrate the database for {found.tag}"
     if not found.there:
         return _fetch(context, found, title)
@@ -69,6 +71,7 @@ def upgrade(context: Context) -> Plan:
 def downgrade(context: Context) -> Plan:
     """Given `version` (empty: the deployed image) and `to` (empty: one revision down), return the plan. Raises PreflightError."""
     found = found_release(context)
+    schema.refuse_stranger(found)
     title = "Take the database back"
     if not found.there:
         return _fetch(context, found, title)

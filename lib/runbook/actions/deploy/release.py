@@ -68,7 +68,9 @@ def _release(context: Context, part: str, title: str) -> Plan:
     if part == "backend":
         _refuse_backup(context)
         at = schema.database_revision(context)
-        if found.schema is not None:
+        if found.schema is None:
+            schema.refuse_stranger(found, accepted=_accepted(context))
+        else:
             label = found.labels.get(context.parameters.deploy.schema_label or "", "")
             schema.refuse_unfit(found.tag, at, found.schema, allowed=label, accepted=_accepted(context))
     goal = f"{title}: {found.now_tag or found.now_digest[:19] or 'nothing'} to {found.tag}"

@@ -9,6 +9,7 @@ from runbook.facts import Missing
 
 if TYPE_CHECKING:
     from runbook.changes.plan import Context
+    from runbook.facts.deploy import Found
     from runbook.facts.revisions import Revisions
 
 MIGRATE, MIGRATE_BACK = "03-deploy/migrate", "03-deploy/migrate-rollback"
@@ -33,6 +34,32 @@ def database_revision(context: Context) -> str:
             remedy="merge the branches of the migrations first",
         )
     return rows[0] if rows else ""
+
+
+def refuse_stranger(found: Found, *, accepted: str = "") -> None:
+    """Raise PreflightError where nobody here knows the database's revision: no migration can start from it.
+
+    `accepted` is a revision that the operator decided on. What is known is told: who knows it, and when it came.
+    """
+    strange = found.stranger
+    if strange is None or strange.at == accepted:
+        return
+    when = f"; it came {strange.came} UTC" if strange.came else ""
+    others = found.schema is not None and found.tag != found.now_tag
+    images = f"{found.now_tag} (running) and {found.tag} do" if others else f"{found.now_tag} (running) does"
+    unread = (
+        ""
+        if found.there or found.runs_already
+        else f" ({found.tag} is not on the server, so nobody can say what it knows)"
+    )
+    remedy = (
+        f"{', '.join(strange.knowing)} on this server knows it: name it with version=..."
+        if strange.knowing
+        else f"no image on the server knows it (asked: {', '.join(strange.asked) or 'none'}): find out who migrated the database, or bring back a backup from before with 06-database/restore"
+    )
+    if unread:
+        remedy += f"; to see whether {found.tag} knows it: docker pull {found.by_digest}, then run this again"
+    raise PreflightError(f"the database is at {strange.at}, which {images} not know{when}{unread}", remedy=remedy)
 
 
 def refuse_unfit(version: str, at: str, image: Revisions, *, allowed: str = "", accepted: str = "") -> None:

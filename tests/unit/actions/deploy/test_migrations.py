@@ -21,6 +21,9 @@ from runbook.facts.revisions import Lost, Migration, Revisions, by_revision
 from runbook.verdict import Verdicts
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runbook.changes.plan import Plan
     from runbook.facts.deploy import Found
     from runbook.parameters import Parameters
 
@@ -187,6 +190,34 @@ def test_a_way_that_does_not_exist_is_refused(parameters: Parameters, deployed: 
     with pytest.raises(PreflightError) as refused:
         migrations.upgrade(context(parameters, upwards(deployed, at, to), dump(1)))
     assert reason in refused.value.reason
+
+
+@pytest.mark.parametrize(
+    ("there", "knowing", "remedy"),
+    [
+        (True, (), "no image on the server knows it (asked: 1.0.0, 1.1.0)"),
+        (True, ("1.3.0",), "1.3.0 on this server knows it: name it with version=..."),
+        (False, (), "docker pull localhost:5000/pazpaz-backend@sha256:"),
+    ],
+)
+@pytest.mark.parametrize("plan", [migrations.upgrade, migrations.downgrade])
+def test_a_revision_that_nobody_knows_is_refused_with_what_is_known(
+    parameters: Parameters,
+    deployed: Found,
+    plan: Callable[[Context], Plan],
+    there: bool,
+    knowing: tuple[str, ...],
+    remedy: str,
+):
+    strange = facts.Stranger("0009_invoices", "after 2026-11-27 01:08", ("1.0.0", "1.1.0"), knowing)
+    found = dataclasses.replace(upwards(deployed, "0009_invoices", ""), stranger=strange)
+    if not there:
+        found = dataclasses.replace(found, there="", schema=None, running={})
+    with pytest.raises(PreflightError) as refused:
+        plan(context(parameters, found, dump(1)))
+    assert refused.value.reason.startswith("the database is at 0009_invoices, which")
+    assert "it came after 2026-11-27 01:08 UTC" in refused.value.reason
+    assert remedy in (refused.value.remedy or "")
 
 
 def test_a_way_down_takes_a_backup_and_says_what_is_lost(parameters: Parameters, deployed: Found):
