@@ -231,7 +231,11 @@ def test_the_plan_as_shell_text_renews_alike(host: Host, settings: Parameters):
 @pytest.mark.matrix
 @pytest.mark.parametrize(
     ("fault", "told"),
-    [("renewal-broken", "the rehearsal failed"), ("proxy-config-broken", "nginx would not reload")],
+    [
+        ("renewal-broken", "certbot could not renew it: its webroot"),
+        ("renewal-link-lost", "is no link"),
+        ("proxy-config-broken", "nginx would not reload"),
+    ],
 )
 def test_a_renewal_that_would_fail_is_refused(mended: Host, desk: Desk, fault: str, told: str):
     injection.inject(mended.name, injection.find(fault))

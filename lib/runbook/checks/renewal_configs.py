@@ -36,7 +36,7 @@ def renewal_configs(facts: Facts, parameters: Parameters) -> list[Verdict]:
         return [unknown(CONFIG, "certbot", found, next_notebook=STATUS)]
     rows = []
     for item in found.configs:
-        problems, broken = list(_problems(item, found, parameters)), list(_links(item))
+        problems, broken = [*_obstacles(item, found), *_doubts(item, parameters)], list(_links(item))
         state = _state(item, facts.at, parameters)
         subject = item.certificate or item.name
         if item.certificate or problems:
@@ -94,7 +94,20 @@ def _state(item: RenewalConfig, at: dt.datetime, parameters: Parameters) -> Stat
     return State.CRITICAL if days <= parameters.certificates.renew_within_days else State.WARNING
 
 
-def _problems(item: RenewalConfig, found: RenewalConfigs, parameters: Parameters) -> Iterator[str]:
+def obstacles(facts: Facts, certificate: str) -> list[str]:
+    """Given a certificate's name in the params file, return what certbot would fail at; nothing where that is not known."""
+    found = facts.get("renewal_configs")
+    if isinstance(found, Missing):
+        return []
+    return [
+        reason
+        for item in found.configs
+        if item.certificate == certificate
+        for reason in (*_obstacles(item, found), *(text for _, text in _links(item) if "newer one" not in text))
+    ]
+
+
+def _obstacles(item: RenewalConfig, found: RenewalConfigs) -> Iterator[str]:
     """Yield what certbot would stumble over, in the order in which it looks."""
     if not found.certbot:
         yield "certbot is not installed"
@@ -107,12 +120,6 @@ def _problems(item: RenewalConfig, found: RenewalConfigs, parameters: Parameters
     absent = [kind for kind in KINDS if kind not in item.links]
     if absent:
         yield f"its renewal configuration does not name {' and '.join(absent)}"
-    known = next((one for one in parameters.certificates.items if one.name == item.certificate), None)
-    named = item.links.get("fullchain", "")
-    if known and named and named != known.path:
-        yield f"certbot renews {named}, and not {known.path}, which is the one in use"
-    if item.settings.get("autorenew", "").lower() == "false":
-        yield "its renewal is turned off (autorenew = False)"
     yield from _method(item, found)
     for key, program in item.hooks.items():
         looked_at = item.paths.get(program)
@@ -120,6 +127,18 @@ def _problems(item: RenewalConfig, found: RenewalConfigs, parameters: Parameters
             yield f"its {key} {program} does not exist"
         elif not looked_at.executable:
             yield f"its {key} {program} is not executable"
+
+
+def _doubts(item: RenewalConfig, parameters: Parameters) -> Iterator[str]:
+    """Yield why a renewal that certbot calls a success would not help, or would not be tried by the timer."""
+    known = next((one for one in parameters.certificates.items if one.name == item.certificate), None)
+    named, server = item.links.get("fullchain", ""), item.settings.get("server", "")
+    if known and named and named != known.path:
+        yield f"certbot renews {named}, and not {known.path}, which is the one in use"
+    if item.settings.get("autorenew", "").lower() == "false":
+        yield "its renewal is turned off (autorenew = False)"
+    if "staging" in server:
+        yield f"it would come from a test authority that no browser trusts ({server})"
 
 
 def _method(item: RenewalConfig, found: RenewalConfigs) -> Iterator[str]:
@@ -138,8 +157,6 @@ def _method(item: RenewalConfig, found: RenewalConfigs) -> Iterator[str]:
         yield "it names no account"
     elif server and not found.has_account(server, account):
         yield f"the key of its account {account[:8]} at {server} is not there"
-    if "staging" in server:
-        yield f"it would come from a test authority that no browser trusts ({server})"
 
 
 def _webroots(item: RenewalConfig, found: RenewalConfigs) -> Iterator[str]:

@@ -9,6 +9,7 @@ from runbook.actions import stack
 from runbook.actions.certificates import scripts
 from runbook.changes.plan import Context, Plan, Step
 from runbook.checks.renewal import WEEK_DAYS, explain
+from runbook.checks.renewal_configs import obstacles
 from runbook.commands import Command
 from runbook.errors import ParametersError, PreflightError
 from runbook.facts import Missing
@@ -121,9 +122,16 @@ def _why_not(context: Context, item: Certificate, found: CertificateFact, lineag
     days = (found.disk.not_after - at).total_seconds() / DAY
     if days > settings.renew_within_days and not context.values.get("force", False):
         return f"it is not due: {days:.0f} days are left, and it is renewed when {settings.renew_within_days:g} days are left; force=True renews it all the same"
+    if found_in_the_way := obstacles(context.facts, item.name):
+        return f"certbot could not renew it: {'; '.join(found_in_the_way)}"
     count = lineage.issued_within(at, WEEK_DAYS, before=_moment(context.stamp))
     if count >= settings.renewals_per_week:
         return f"{count} certificates for {item.name} were issued within the last 7 days, and the authority allows {settings.renewals_per_week}"
+    return _rehearsed(context, lineage)
+
+
+def _rehearsed(context: Context, lineage: Lineage) -> str:
+    """Why the rehearsal speaks against a renewal; empty where it does not, or none was asked for."""
     rehearsal = context.facts.get("dry_run")
     if isinstance(rehearsal, Missing):
         return f"the rehearsal gave no answer: {rehearsal}"

@@ -21,6 +21,7 @@ from runbook.facts import Facts, gather
 from runbook.facts.certificates import certificates
 from runbook.facts.lineage import lineages
 from runbook.facts.proxy import proxy_config
+from runbook.facts.renewal_configs import renewal_configs
 from runbook.facts.renewal_dry_run import dry_run
 from runbook.verdict import Verdicts
 
@@ -119,6 +120,19 @@ def test_a_name_that_certbot_does_not_renew_is_refused_with_those_it_does(parame
 def test_a_resumed_renewal_goes_on_whatever_the_rehearsal_and_the_count_say_now(parameters: Parameters):
     plan = renew(context(limited(parameters, 1), stamp=BEFORE, rehearsal="not-found", apply=True, force=True))
     assert names(plan) == RENEWAL
+
+
+@pytest.mark.parametrize(
+    ("case", "reason"),
+    [("plain-file", "cert.pem is no link"), ("hook", "its renew_hook /usr/local/bin/reload-nginx does not exist"), ("healthy", ""), ("older", ""), ("autorenew", "")],
+)  # fmt: skip
+def test_a_renewal_that_certbot_cannot_start_from_is_not_planned(parameters: Parameters, case: str, reason: str):
+    given = context(parameters, force=True, rehearse=False)
+    seen = gather(Captured(Path(f"renewal_configs/renewal_configs-{case}.out")), parameters, [renewal_configs])
+    known = {name: given.facts[name] for name in given.facts} | {"renewal_configs": seen["renewal_configs"]}
+    plan = renew(dataclasses.replace(given, facts=Facts(known, {}, seconds=0, begun=NOON)))
+    assert names(plan) == ([] if reason else RENEWAL)
+    assert reason in plan.nothing
 
 
 @pytest.mark.parametrize(
