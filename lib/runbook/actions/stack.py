@@ -131,7 +131,8 @@ def healthy(
 ) -> Step:
     """Return the wait until services are healthy; when they are not in time, their logs are the evidence."""
     probe = healthy_probe(parameters, services)
-    command = Command(probe.argv, why=f"wait until {', '.join(services)} run and are healthy")
+    are = "runs and is" if len(services) == 1 else "run and are"
+    command = Command(probe.argv, why=f"wait until {', '.join(services)} {are} healthy")
     return Step(name, command, within_seconds=seconds, evidence=evidence(parameters, services))
 
 

@@ -174,7 +174,11 @@ def _verified(item: BackupClass, looked: Sequence[ReadThrough]) -> Verdict:
             next=COVERAGE,
         )
     why = (
-        "differs from its checksum" if newest.checksum_matches is False else f"cannot be read to its end: {newest.said}"
+        f"could not be restored from: {newest.fault}"
+        if newest.fault
+        else "differs from its checksum"
+        if newest.checksum_matches is False
+        else f"cannot be read to its end: {newest.said}"
     )
     other = (
         f"the newest good one is {good.path.rpartition('/')[2]}"

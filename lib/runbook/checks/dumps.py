@@ -1,21 +1,20 @@
-"""Dumps judged: why one cannot be restored from; and databases that were kept on purpose and take room until they are dropped."""
+"""The newest dump judged by what it says of itself; and databases that were kept on purpose and take room until they are dropped."""
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
-from runbook.checks import unknown
+from runbook.checks import judge_condition, number_of, unknown
 from runbook.facts import Missing
+from runbook.facts.dump_candidates import KEPT, not_of_this_database
 from runbook.verdict import State, Verdict
 
 if TYPE_CHECKING:
     from runbook.facts import Facts
-    from runbook.facts.dump_candidates import InspectedDump
+    from runbook.facts.dump_candidates import NewestDump
     from runbook.parameters import Parameters
 
-RESTORE, MAINTAIN = "06-database/restore", "06-database/maintain"
-KEPT = re.compile(r"(.+)_(before|undone|new|scratch)_(\d{8}t\d{6}z)")
+COVERAGE, MAINTAIN = "07-backup/coverage", "06-database/maintain"
 WHAT = {
     "before": "the database from before a restore",
     "undone": "restored, written to, and taken back",
@@ -25,21 +24,34 @@ WHAT = {
 MEBIBYTE = 2**20
 
 
-def fault(dump: InspectedDump, parameters: Parameters) -> str:
-    """Given a dump that was looked at, return why it cannot be restored from; "" where nothing speaks against it."""
-    name = parameters.database.name
-    lacking = sorted({table.rpartition(".")[2] for table in parameters.database.expected_tables} - set(dump.tables))
-    origin = KEPT.fullmatch(dump.database)
-    reasons = (
-        (not dump.bytes, "it is empty"),
-        (dump.in_manifest not in {"", dump.sha256}, "its bytes are not those that its manifest was written for (another SHA-256)"),
-        (dump.beside not in {"", dump.sha256}, "it differs from the checksum beside it"),
-        (not dump.beside and not dump.in_manifest, "no checksum lies beside it, so nobody can tell whether its bytes are those that were written (if you know that they are: sha256sum NAME > NAME.sha256)"),
-        (not dump.read, f"it cannot be read to its end: {dump.said}"),
-        (dump.tables and dump.database != name and (origin is None or origin[1] != name), f"it is a dump of the database {dump.database}, not of {name}"),
-        (dump.tables and lacking, f"it is not a dump of this application: it has no table {', '.join(lacking)}"),
-    )  # fmt: skip
-    return next((reason for wrong, reason in reasons if wrong), "")
+def newest_fault(found: NewestDump, parameters: Parameters) -> str:
+    """Return why the newest dump could not be restored from, as far as its table of contents tells; "" where nothing speaks against it."""
+    if found.unreadable:
+        return f"its table of contents cannot be read: {found.unreadable}"
+    return not_of_this_database(found.database, found.tables, parameters)
+
+
+def newest(facts: Facts, parameters: Parameters) -> list[Verdict]:
+    """The newest dump is one of this database, whatever its name and size say; told from its table of contents alone."""
+    found = facts.get("newest_dump")
+    if isinstance(found, Missing):
+        return [unknown("backup.content", "newest dump", found, next_notebook=COVERAGE)]
+    if not found.path:
+        return []  # backup.copy says so
+    reason = newest_fault(found, parameters)
+    return [
+        judge_condition(
+            not reason,
+            "backup.content",
+            "newest dump",
+            ok="it is one of this database",
+            bad=f"{found.name} could not be restored from: {reason}",
+            value=found.database or "not told",
+            limit=parameters.database.name,
+            evidence=f"{found.path}: {number_of(len(found.tables), 'table')}",
+            next=COVERAGE,
+        )
+    ]
 
 
 def kept(facts: Facts, _parameters: Parameters) -> list[Verdict]:

@@ -45,8 +45,10 @@ HOST = Bundle(
 PATHS = Bundle(("inventory.paths",), ("inventory.paths",))
 FILTER = Bundle(("firewall.packet_filter", "firewall.listeners"), ("firewall.packet_filter", "firewall.listeners", "firewall.bypass"))  # fmt: skip
 DATABASE = Bundle(("database.database",), ("database.database",))
-DUMPS = Bundle(("dumps.dumps", "dumps.room", "dumps.databases"), ("dumps.kept",))
-COPIES = Bundle(("backup.copies", "units.units"), ("backup.copies", "backup.schedule"))
+# the newest dump by its table of contents: quick to read, and no name, size or checksum tells whose it is
+NEWEST_DUMP = Bundle(("dump_candidates.newest_dump",), ("dumps.newest",))
+DUMPS = NEWEST_DUMP + Bundle(("dumps.dumps", "dumps.room", "dumps.databases"), ("dumps.kept",))
+COPIES = NEWEST_DUMP + Bundle(("backup.copies", "units.units"), ("backup.copies", "backup.schedule"))
 CERTIFICATES = Bundle(
     ("certificates.certificates", "certificates.renewal"), ("certificates.certificates", "certificates.renewal")
 )
@@ -123,10 +125,12 @@ BUNDLES: dict[str, Bundle] = {
     "03-deploy/backend": SERVED
     + FILES
     + DATABASE
+    + NEWEST_DUMP
     + Bundle(("backup.copies", "deploy.backend()", "deploy.backend_logs"), ("deploy.errors",)),
     "03-deploy/backend-rollback": SERVED
     + FILES
     + DATABASE
+    + NEWEST_DUMP
     + Bundle(("backup.copies", "deploy.backend_before()", "deploy.backend_logs"), ("deploy.errors",)),
     "03-deploy/frontend": SERVED + FILES + Bundle(("deploy.frontend()", "deploy.frontend_logs"), ("deploy.errors",)),
     "03-deploy/migrate": SERVED

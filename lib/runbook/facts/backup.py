@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 from runbook.commands import Command
 from runbook.errors import ParseError, RunbookError
-from runbook.facts import Fact, LocalFact, repository
+from runbook.facts import Fact, LocalFact, dump_candidates, repository
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from runbook.commands import Result
+    from runbook.facts.dump_candidates import InspectedDump
     from runbook.parameters import BackupClass, Parameters
 
 FIELDS = 6
@@ -42,12 +43,6 @@ sort -rn | head -n "$most" | cut -f2- | while IFS= read -r file; do
 done
 exit 0"""
 RECORD_FIELDS = 5
-READER_AWAY = (
-    "Error response from daemon",
-    "Cannot connect to the Docker daemon",
-    "Error: No such container",
-    "error during connect",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +70,12 @@ class ReadThrough:
     checksum_matches: bool | None
     read: bool | None
     said: str
+    fault: str = ""
 
     @property
     def good(self) -> bool:
-        """Whether it could be restored from, as far as reading can tell."""
-        return self.read is not False and self.checksum_matches is not False
+        """Whether it could be restored from, as far as reading can tell; `fault` is what speaks against a dump of the database."""
+        return self.read is not False and self.checksum_matches is not False and not self.fault
 
 
 def _directories(parameters: Parameters) -> list[str]:
@@ -161,9 +157,11 @@ def read_through_commands(parameters: Parameters) -> dict[str, Command]:
     """Read the newest copies of every class until one is good; bounded in number and time."""
     settings = parameters.backup
     container = parameters.stack.container(parameters.database.service)
+    most = settings.read_through
     found = {
         re.sub(r"\W", "_", item.name): Command(
-            ("sh", "-c", READ_THROUGH, "sh", item.directory, item.pattern, str(settings.read_through), container),
+            dump_candidates.look_words(parameters, item.directory, item.pattern, "", most) if item.kind == "database"
+            else ("sh", "-c", READ_THROUGH, "sh", item.directory, item.pattern, str(most), container),
             sudo=True, timeout=settings.verify_timeout_seconds,
         )
         for item in settings.classes if item.directory
@@ -173,12 +171,31 @@ def read_through_commands(parameters: Parameters) -> dict[str, Command]:
 
 def parse_read_through(results: Mapping[str, Result], parameters: Parameters) -> dict[str, tuple[ReadThrough, ...]]:
     """Return what was read of every class, newest first; nothing for a class without copies."""
-    found = {item.name: read_files(results.get(re.sub(r"\W", "_", item.name))) for item in parameters.backup.classes}
+    found = {
+        item.name: _read_class(item, results.get(re.sub(r"\W", "_", item.name)), parameters)
+        for item in parameters.backup.classes
+    }
     if REPOSITORY in results:
         for kind, proof in _proven(repository.parse_read(results[REPOSITORY])).items():
             if kind in found:
                 found[kind] += (proof,)
     return found
+
+
+def _read_class(item: BackupClass, result: Result | None, parameters: Parameters) -> tuple[ReadThrough, ...]:
+    if result is None or item.kind != "database":
+        return read_files(result)
+    return tuple(_of_dump(one, parameters) for one in dump_candidates.parse_inspected_dumps(result))
+
+
+def _of_dump(dump: InspectedDump, parameters: Parameters) -> ReadThrough:
+    """Return what came of looking at a dump; where its reader was away, nothing is known of it."""
+    away = not dump.read and dump.said.startswith(dump_candidates.READER_AWAY)
+    kept = dump.beside or dump.in_manifest
+    return ReadThrough(
+        dump.path, dump.sha256, kept == dump.sha256 if kept else None, None if away else dump.read, dump.said,
+        fault="" if away else dump_candidates.fault(dump, parameters),
+    )  # fmt: skip
 
 
 def read_files(result: Result | None) -> tuple[ReadThrough, ...]:
@@ -191,7 +208,7 @@ def read_files(result: Result | None) -> tuple[ReadThrough, ...]:
             path=path,
             sha256=digest,
             checksum_matches=None if kept == "none" else kept == digest,
-            read=None if code == "unread" or said.startswith(READER_AWAY) else code == "0",
+            read=None if code == "unread" or said.startswith(dump_candidates.READER_AWAY) else code == "0",
             said=said,
         )
         for path, digest, kept, code, said in records

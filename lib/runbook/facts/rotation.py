@@ -230,7 +230,7 @@ def parse_proof(results: Mapping[str, Result], parameters: Parameters) -> Proof:
     good = {item.path for name in names for item in read[name] if item.read and item.good}
     found = [copy for name in names for copy in copies[name] if copy.path in good]
     if not found:
-        said = "; ".join(item.said for name in names for item in read[name] if item.said)
+        said = "; ".join(item.fault or item.said for name in names for item in read[name] if item.fault or item.said)
         return Proof(wanted=True, said=said[:200] or "there is no copy")
     newest = max(found, key=lambda copy: copy.modified)
     return Proof(True, newest.path, newest.modified)

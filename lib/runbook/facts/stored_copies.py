@@ -100,7 +100,9 @@ def stored_copies_commands(parameters: Parameters) -> dict[str, Command]:
         enough = str(settings.keep_verified)
         words: tuple[str, ...]
         if item.kind == "database":
-            words = ("bash", "-c", dump_candidates.LOOK, "look", item.directory, item.pattern, "", str(MOST), container, parameters.database.name, enough)  # fmt: skip
+            words = dump_candidates.look_words(
+                parameters, item.directory, item.pattern, "", MOST, enough=settings.keep_verified
+            )
         else:
             words = ("sh", "-c", backup.READ_THROUGH, "sh", item.directory, item.pattern, str(MOST), container, enough)
         asked[_probe(item)] = Command(words, sudo=True, timeout=settings.verify_timeout_seconds)

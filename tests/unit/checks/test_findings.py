@@ -18,6 +18,7 @@ from runbook.checks import (
     backup,
     certificates,
     database,
+    dumps,
     exceptions,
     firewall,
     inventory,
@@ -371,6 +372,24 @@ def test_backups_bad_and_old(parameters: Parameters) -> None:
     assert found[("backup.verified", "uploads")] is State.WARNING
     assert found[("backup.schedule", "database")] is State.CRITICAL
     assert "the newest good one is a.dump" in next(row.reason for row in rows if row.check == "backup.verified")
+
+
+@pytest.mark.parametrize(
+    ("case", "state", "reason"),
+    [
+        ("healthy", State.OK, "it is one of this database"),
+        ("foreign", State.CRITICAL, "it is a dump of the database other, not of pazpaz"),
+        ("cut-off", State.CRITICAL, "its table of contents cannot be read: could not read from input file"),
+        ("reader-away", State.UNKNOWN, "is not running"),
+        ("none", None, ""),
+    ],
+)
+def test_the_newest_dump_is_told_by_its_contents(
+    parameters: Parameters, case: str, state: State | None, reason: str
+) -> None:
+    rows = dumps.newest(seen(parameters, f"dump_candidates/newest_dump-{case}"), parameters)
+    assert [row.state for row in rows] == ([] if state is None else [state])
+    assert all(reason in row.reason for row in rows)
 
 
 def test_a_reader_that_is_away_proves_nothing(parameters: Parameters) -> None:

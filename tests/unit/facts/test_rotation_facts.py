@@ -56,16 +56,21 @@ def copies(*names: str) -> str:
     return "".join("\0".join(row) + "\0" for row in fields)
 
 
+def looked_at(*fields: str) -> str:
+    return "".join(f"{field}\0" for field in fields)
+
+
 def test_the_newest_copy_that_was_read_to_its_end_counts(parameters: Parameters):
     asked = rotation.proof({"secret": "encryption-key"}).commands(parameters)
     assert set(asked) == {"list", "database"}
-    read = "/opt/pazpaz/backups/c.dump\tx\tnone\t1\tcut off\n/opt/pazpaz/backups/b.dump\tx\tx\t0\t\n"
+    cut_off = looked_at("/opt/pazpaz/backups/c.dump", "9", "x", "x", "", "1", "", "cut off")
+    good = looked_at("/opt/pazpaz/backups/b.dump", "9", "x", "x", "", "0", "", "0003")
     found = rotation.parse_proof(
-        {"list": said(copies("a.dump", "b.dump", "c.dump")), "database": said(read)}, parameters
+        {"list": said(copies("a.dump", "b.dump", "c.dump")), "database": said(cut_off + good)}, parameters
     )
     assert (found.path, found.modified) == ("/opt/pazpaz/backups/b.dump", dt.datetime.fromtimestamp(1795514401, dt.UTC))
-    bad = rotation.parse_proof({"list": said(copies("c.dump")), "database": said(read.splitlines()[0])}, parameters)
-    assert (bad.modified, bad.said) == (None, "cut off")
+    bad = rotation.parse_proof({"list": said(copies("c.dump")), "database": said(cut_off)}, parameters)
+    assert (bad.modified, bad.said) == (None, "it cannot be read to its end: cut off")
 
 
 def test_a_copy_is_only_read_for_the_encryption_key(parameters: Parameters):

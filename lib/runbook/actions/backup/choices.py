@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from runbook.actions.backup.policy import Choice, Copy, Policy, choose
-from runbook.checks.dumps import fault
+from runbook.facts.dump_candidates import fault
 from runbook.facts.repository import MANIFEST
 from runbook.facts.stored_copies import named
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from runbook.actions import shell, stack
 from runbook.actions.database import proof
 from runbook.changes.plan import Context, Plan, Step
-from runbook.checks.dumps import KEPT
 from runbook.commands import Command
 from runbook.errors import ParametersError, PreflightError
 from runbook.facts import Missing
+from runbook.facts.dump_candidates import KEPT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

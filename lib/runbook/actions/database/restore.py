@@ -6,19 +6,17 @@ swap is one transaction, and a failure after it brings the old one back.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from runbook.actions import shell, stack
 from runbook.actions.database import dump, proof
 from runbook.changes.plan import Context, Plan, Step
-from runbook.checks import dumps as judged
 from runbook.commands import Command
 from runbook.errors import PreflightError
 from runbook.facts import Missing
 from runbook.facts.compose import compose_argv
-from runbook.facts.dump_candidates import wanted
+from runbook.facts.dump_candidates import fault, wanted
 
 if TYPE_CHECKING:
     from runbook.facts.dump_candidates import DumpCandidates, InspectedDump
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
     from runbook.facts.revisions import Revisions
     from runbook.parameters import Parameters
 
-REVISION = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 SWITCH_SECONDS = 180.0
 DOWN_SECONDS = 15.0
 GROWTH = 1.3  # a restored database with its indexes, against the size that it had
@@ -116,8 +113,7 @@ def choose(context: Context) -> Goal:
         if isinstance(fact, Missing):
             raise PreflightError(f"the dumps could not be looked at: {fact.reason}", remedy="open 07-backup/coverage; nothing was changed")  # fmt: skip
     assert not isinstance(found, Missing) and not isinstance(listed, Missing)  # noqa: S101, PT018 (for the type checker; refused above)
-    problems = {one.path: one.problem for one in listed}
-    faults = {one.name: problems.get(one.path) or judged.fault(one, context.parameters) for one in found.looked}
+    faults = {one.name: fault(one, context.parameters) for one in found.looked}
     good = next((one for one in found.looked if not faults[one.name]), None)
     if good is None:
         said = "".join(f"\n  - {one.name}: {faults[one.name]}" for one in found.looked)
@@ -127,12 +123,7 @@ def choose(context: Context) -> Goal:
             remedy="choose another one from the table with backup=NAME; nothing was stopped and nothing was changed",
         )
     manifest = next((one.manifest for one in listed if one.path == good.path), None)
-    revision = manifest.revision if manifest else good.revision
-    if not REVISION.fullmatch(revision):
-        raise PreflightError(
-            f"{good.name} holds no revision of the application (table alembic_version): it is not a dump of this application, or an unfinished one",
-            remedy="choose another one from the table with backup=NAME; nothing was stopped and nothing was changed",
-        )
+    revision = good.revision
     skipped = tuple(f"{one.name} is newer, but {faults[one.name]}" for one in found.looked if faults[one.name])
     pending, told = fitting(context, revision, found.revisions)
     without = () if manifest else ("no manifest lies beside it, so nothing says what must be in it: it counts as proven when it was restored to its end and holds every expected table; its rows are told before anything is stopped",)  # fmt: skip
@@ -284,7 +275,7 @@ def _swap_steps(parameters: Parameters, names: Names, goal: Goal) -> tuple[Step,
     )  # fmt: skip
     at = goal.pending[-1] if goal.pending else goal.revision
     seen = Command(
-        ("docker", "exec", words[0], "psql", "-qAtX", "-U", settings.user, "-d", names.current, "-c", f"select 1 / (version_num = '{at}')::int from alembic_version"),  # noqa: S608 (the revision was read from a dump and is checked by REVISION)
+        ("docker", "exec", words[0], "psql", "-qAtX", "-U", settings.user, "-d", names.current, "-c", f"select 1 / (version_num = '{at}')::int from alembic_version"),  # noqa: S608 (the revision was read from a dump and is checked by dump_candidates.REVISION)
         why=f"{names.current} is at revision {at}",
     )  # fmt: skip
     return (

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from runbook.actions.deploy import schema
 from runbook.actions.deploy.rollout import Rollout
 from runbook.changes.plan import Context, Plan
+from runbook.checks.dumps import newest_fault
 from runbook.errors import ParametersError, PreflightError
 from runbook.facts import Missing
 from runbook.facts.deploy import settings_of
@@ -171,10 +172,13 @@ def _refuse_backup(context: Context) -> None:
     found = sorted(
         (copy for name in names for copy in copies.get(name, ())), key=lambda copy: copy.modified, reverse=True
     )
-    good = [copy for copy in found if copy.has_checksum]
+    newest = context.facts.get("newest_dump")
+    foreign = "" if isinstance(newest, Missing) else newest_fault(newest, context.parameters)
+    good = [copy for copy in found if copy.has_checksum and not (foreign and copy.path == newest.path)]
     if not good:
         raise PreflightError(
-            "there is no backup of the database with a checksum beside it", remedy=f"make one first: {BACKUP}"
+            f"there is no backup of the database with a checksum beside it{f', but {newest.name}: {foreign}' if foreign else ''}",
+            remedy=f"make one first: {BACKUP}",
         )
     age = (context.facts.at - good[0].modified).total_seconds() / 3600
     if age > hours:

@@ -72,6 +72,23 @@ head -c $(($(stat -c %s "$whole") / 2)) "$whole" >"backups/$name"
         + '[ -s "$(newest)" ] && ! docker exec -i pazpaz-db pg_restore -f /dev/null <"$(newest)" 2>/dev/null',
     ),
     Fault(
+        name="backup-foreign",
+        title="the newest database dump is one of another database, under the right name and with a good checksum",
+        symptom="nothing, until a backup is needed: a listing of it succeeds, and so does reading it",
+        inject=_SAVE
+        + f"""
+sleep 1; name={_NEW_NAME}
+DB=postgres sql -c 'create database other'
+DB=other sql -c 'create table books (title text)'
+seq 1000000 2200000 | DB=other sql -c 'copy books from stdin'
+docker exec pazpaz-db pg_dump -Fc -U pazpaz other >"backups/$name"
+DB=postgres sql -c 'drop database other'
+(cd backups && sha256sum "$name" >"$name.sha256" && chown pazpaz:pazpaz "$name" "$name.sha256" && chmod 0640 "$name" "$name.sha256")
+""",
+        mend=_BRING_BACK,
+        evidence=_NEWEST + """docker exec -i pazpaz-db pg_restore --list <"$(newest)" | has 'dbname: other'""",
+    ),
+    Fault(
         name="backup-altered",
         title="the newest database dump does not match its checksum",
         symptom="nothing, until a backup is needed",

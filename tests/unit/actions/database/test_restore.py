@@ -11,11 +11,11 @@ from captured import Captured
 
 from runbook.actions.database.restore import restore
 from runbook.changes.plan import Context, Plan
-from runbook.checks.dumps import fault, kept
+from runbook.checks.dumps import kept
 from runbook.errors import ParametersError, PreflightError
 from runbook.facts import Facts, dumps, gather
 from runbook.facts.database import database
-from runbook.facts.dump_candidates import DumpCandidates, InspectedDump, dump_candidates
+from runbook.facts.dump_candidates import DumpCandidates, InspectedDump, dump_candidates, fault
 from runbook.facts.revisions import Revisions
 from runbook.verdict import State, Verdicts
 
@@ -112,6 +112,8 @@ def test_every_dump_that_was_looked_at_is_refused_with_its_reason(parameters: Pa
         ({"beside": "", "in_manifest": ""}, "no checksum lies beside it"),
         ({"read": False, "said": "unexpected end of file"}, "cannot be read to its end: unexpected end of file"),
         ({"database": "other"}, "a dump of the database other, not of pazpaz"),
+        ({"problem": "cannot read a manifest"}, "cannot read a manifest"),
+        ({"revision": ""}, "holds no revision of the application"),
         ({"tables": ("alembic_version", "books")}, "no table appointments, attachments, audit_log, clients, users"),
     ],
 )
@@ -133,7 +135,8 @@ def older(parameters: Parameters, revision: str, revisions: Revisions | None = R
         dataclasses.replace(one, manifest=dataclasses.replace(one.manifest, revision=revision)) if one.manifest else one
         for one in facts.dumps
     )
-    looked = dataclasses.replace(facts.dump_candidates, revisions=revisions)
+    dumps_looked_at = tuple(dataclasses.replace(one, revision=revision) for one in facts.dump_candidates.looked)
+    looked = dataclasses.replace(facts.dump_candidates, looked=dumps_looked_at, revisions=revisions)
     return Facts({name: facts[name] for name in facts} | {"dumps": listed, "dump_candidates": looked}, {}, seconds=0)
 
 

@@ -23,6 +23,7 @@ from runbook.facts import deploy as facts
 from runbook.facts.backup import Copy
 from runbook.facts.compose import ComposeFile
 from runbook.facts.database import Database
+from runbook.facts.dump_candidates import NewestDump
 from runbook.facts.logs import parse_logs
 from runbook.verdict import State, Verdicts
 
@@ -81,7 +82,12 @@ def test_a_kind_of_error_that_was_not_there_before_stands_out(parameters: Parame
 
 
 def context(
-    parameters: Parameters, found: Found, revision: str = "0004", age_hours: float = 1, **values: Any
+    parameters: Parameters,
+    found: Found,
+    revision: str = "0004",
+    age_hours: float = 1,
+    dump_of: str = "pazpaz",
+    **values: Any,
 ) -> Context:
     newest = Copy(
         "/opt/pazpaz/backups/a.dump",
@@ -95,6 +101,7 @@ def context(
     known = {
         "release": found,
         "copies": {"database": (newest,)},
+        "newest_dump": NewestDump(newest.path, dump_of, (), ""),
         "compose": ComposeFile(valid=True, error="", would=would, unset=False),
         "database": Database({"revision": [{"revision": revision}]}),
     }
@@ -249,6 +256,11 @@ def test_without_an_earlier_version_there_is_nothing_to_go_back_to(parameters: P
     assert "no earlier version" in release.backend_rollback(context(parameters, none, to="")).nothing
     with pytest.raises(PreflightError, match=r"2\.0.* was never deployed here"):
         release.backend_rollback(context(parameters, none, to="2.0"))
+
+
+def test_a_dump_of_another_database_is_no_backup(parameters: Parameters, found: Found):
+    with pytest.raises(PreflightError, match="it is a dump of the database other, not of pazpaz"):
+        release.backend(context(parameters, found, dump_of="other"))
 
 
 def test_a_frontend_needs_no_backup_restarts_nginx_and_must_change_the_page(parameters: Parameters, found: Found):
