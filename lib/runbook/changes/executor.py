@@ -185,7 +185,7 @@ class Executor:
             if result.exit_code == 0 and not result.timed_out:
                 return result.stdout
             if time.monotonic() > deadline:
-                raise StepFailed(step, f"not so after {step.within_seconds:g} s: {_said(result)}")
+                raise StepFailed(step, f"not true after {step.within_seconds:g} s: {_said(result)}")
             ticker.tell(partial(_said, result))
             time.sleep(WAIT_SECONDS / 2)
 

@@ -99,7 +99,7 @@ def _body(step: Step) -> str:
         times = max(1, math.ceil(step.within_seconds))
         return (
             f"for attempt in $(seq {times}); do if {text} >/dev/null 2>&1; then break; fi; "
-            f"if [ $attempt = {times} ]; then echo {quote([f'{step.name}: not so after {times} s'])} >&2; exit 1; fi; sleep 1; done"
+            f"if [ $attempt = {times} ]; then echo {quote([f'{step.name}: not true after {times} s'])} >&2; exit 1; fi; sleep 1; done"
         )
     accepted = [code for code in step.command.expect if code != 0]
     if accepted:

@@ -35,7 +35,7 @@ def login(facts: Facts, parameters: Parameters) -> list[Verdict]:
             state_when_high(found.round_trip_milliseconds, limit),
             "access.round-trip",
             "ssh",
-            "there and back",
+            "round trip",
             value=f"{found.round_trip_milliseconds:.0f} ms",
             limit=threshold_text(limit, "ms"),
         ),

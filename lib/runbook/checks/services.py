@@ -135,7 +135,7 @@ def _restarts(container: Container, facts: Facts, parameters: Parameters) -> Ver
 def _memory_kill(container: Container, facts: Facts, parameters: Parameters) -> Verdict:
     """Judge Docker's mark, which stays until the next start and has no time of its own."""
     row = Verdict(
-        State.WARNING, "services.memory-kill", container.service, "a process in it was killed for want of memory",
+        State.WARNING, "services.memory-kill", container.service, "a process in it was killed because memory ran out",
         value="OOMKilled", limit="never", evidence=f"docker inspect {container.name}: OOMKilled=true", next=USAGE,
     )  # fmt: skip
     ago = minutes_ago(container.started, facts)
@@ -153,7 +153,7 @@ def _memory_kill(container: Container, facts: Facts, parameters: Parameters) -> 
         row,
         state=State.OK,
         reason="no process in it was killed lately",
-        history=f"a process in it was killed for want of memory {when}",
+        history=f"a process in it was killed because memory ran out {when}",
         next="",
     )
 
@@ -164,7 +164,7 @@ def minutes_ago(moment: dt.datetime | None, facts: Facts) -> float | None:
 
 
 def restarts(facts: Facts, parameters: Parameters) -> list[Verdict]:
-    """No container was restarted by Docker, was killed for want of memory, or would stay down after a reboot."""
+    """No container was restarted by Docker, was killed because memory ran out, or would stay down after a reboot."""
     found = facts.get("containers")
     if isinstance(found, Missing):
         return []  # services.state says so

@@ -20,7 +20,7 @@ GIGA = 1000**3
 
 
 def kills(facts: Facts, parameters: Parameters) -> list[Verdict]:
-    """Nothing was killed for want of memory lately; what was earlier in the last day is history."""
+    """Nothing was killed because memory ran out lately; what was earlier in the last day is history."""
     found = facts.get("kills")
     if isinstance(found, Missing):
         return [unknown("resources.oom", "host", found, next_notebook=USAGE)]
@@ -29,7 +29,7 @@ def kills(facts: Facts, parameters: Parameters) -> list[Verdict]:
     recent, before = [kill for kill in found if kill.at > since], [kill for kill in found if kill.at <= since]
     state = state_when_high(len(recent), limit)
     where = ", ".join(sorted({kill.where for kill in recent}))
-    reason = f"killed for want of memory: {where}" if recent else "nothing was killed for want of memory lately"
+    reason = f"killed because memory ran out: {where}" if recent else "nothing was killed because memory ran out lately"
     history = (
         f"{number_of(len(before), 'kill')} in the last day, the last at {before[-1].at:%Y-%m-%d %H:%M:%S} UTC"
         if before

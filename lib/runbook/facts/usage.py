@@ -1,4 +1,4 @@
-"""Who uses the host's resources: containers, processes, Docker's share of the disk, and who was killed for want of memory."""
+"""Who uses the host's resources: containers, processes, Docker's share of the disk, and who was killed because memory ran out."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ def mirror(connection: Connection, arguments: Mapping[str, Any], say: Callable[[
     extra = len([name for name in place.listing(folder) if NAME.fullmatch(name) and name not in repository.files])
     parts = [
         f"{len(repository.files)} files, {_size(sum(repository.files.values()))}, are at {place.name}/{folder}",
-        f"{len(wanted)} of them ({_size(sent)}) were carried now, each checked against its SHA-256",
+        f"{len(wanted)} of them ({_size(sent)}) were copied now, each checked against its SHA-256",
         f"{len(damaged)} that were damaged there were replaced: {', '.join(damaged[:3])}" if damaged else "",
         f"{extra} more are there that the server no longer has" if extra else "",
     ]
@@ -232,7 +232,7 @@ def fill(connection: Connection, arguments: Mapping[str, Any], say: Callable[[st
         connection, wanted, say, [files[name] for name in wanted],
         lambda transfer, name: transfer.send(f"{path}/{name}", _checked(place, folder, name, repository.sha256(name))),
     )  # fmt: skip
-    return f"{len(files)} files are in {path}; {len(wanted)} of them ({_size(sent)}) were carried now"
+    return f"{len(files)} files are in {path}; {len(wanted)} of them ({_size(sent)}) were copied now"
 
 
 def _checked(place: Place, folder: str, name: str, wanted: str) -> Iterable[bytes]:

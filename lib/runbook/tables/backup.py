@@ -109,6 +109,8 @@ def _proof(proof: ReadThrough | None, copy: Copy) -> str:
     checksum = "" if copy.has_checksum else ", no checksum beside it"
     if proof is None:
         return f"not read now{checksum}"
+    if proof.fault:
+        return f"NOT GOOD: {proof.fault}"
     if proof.checksum_matches is False:
         return "NOT GOOD: it differs from its checksum"
     if proof.read is None:

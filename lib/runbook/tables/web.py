@@ -51,7 +51,7 @@ def user_journey(fact: UserJourney, _facts: Facts, verdicts: Verdicts | None) ->
     """Return the synthetic user's steps in their order; the first one that fails is where a user stops."""
     if fact.skipped:
         return Table.of(
-            ("not walked", "reason"), [("the user's way", fact.skipped)], title="The user's way was not walked."
+            ("not tried", "reason"), [("the user journey", fact.skipped)], title="The user journey was not tried."
         )
     passed = sum(1 for step in fact.steps if step.passed)
     note = f"{count(fact.removed_leftovers, 'leftover')} of an earlier walk removed." if fact.removed_leftovers else ""

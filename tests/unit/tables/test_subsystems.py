@@ -125,7 +125,7 @@ def test_walk_keeps_the_order_of_the_steps_and_marks_those_not_reached():
     table = tables.user_journey(facts(synthetic=UserJourney(steps)))
     assert column(table, "state") == [State.OK, State.CRITICAL, State.UNKNOWN]
     assert column(table, "milliseconds") == [5.0, 9.0, None]
-    assert "not walked" in repr(tables.user_journey(facts(synthetic=UserJourney((), skipped="no account"))))
+    assert "not tried" in repr(tables.user_journey(facts(synthetic=UserJourney((), skipped="no account"))))
 
 
 def test_usage_names_containers_without_a_limit():

@@ -125,7 +125,7 @@ def _refuse_files(context: Context, found: Found, part: str, *, resumed: bool) -
     moved = _would_change(context, found.needs)
     if moved and not resumed:
         raise PreflightError(
-            f"{', '.join(moved)}: the {part} depends on it, and Compose would start it or make it anew in the same breath: its files changed, or it does not run",
+            f"{', '.join(moved)}: the {part} depends on it, and Compose would start it or make it anew at the same time: its files changed, or it does not run",
             remedy="bring it in order by itself first, with 02-services/control",
         )
     if found.variable is not None and not PLAIN.fullmatch(found.variable):

@@ -117,7 +117,7 @@ sleep 2
     ),
     Fault(
         name="api-out-of-memory",
-        title="a process in pazpaz-api was killed for want of memory",
+        title="a process in pazpaz-api was killed because memory ran out",
         symptom="a request that failed; docker remembers the kill while the container runs on",
         inject="""
 docker exec pazpaz-api python3 -c 'hoard = []
