@@ -271,7 +271,7 @@ def banner(told: dict[str, Any], runs: Sequence[CellRun]) -> str:
     lines += findings_text(judged.get("rows", ()), str(header.get("notebook", "")))
     if told["applied"]:
         said = [told["applied"].get(key, "") for key in ("sentence", "downtime", "next")]
-        lines += [f"**Change: {_cell(applied)}.** " + " ".join(f"{_cell(text)}" for text in said if text), ""]
+        lines += [f"**Change: {_cell(applied)}.** " + " ".join(_cell(_sentence(text)) for text in said if text), ""]
     facts = {
         "server": header.get("target", "unknown"),
         "operator": header.get("operator", "unknown"),
@@ -343,6 +343,15 @@ def commands_text(commands: Sequence[dict[str, Any]]) -> str:
     ]
     head = ["| no. | command | exit code | meaning | took (ms) | changes |", "|---:|---|---:|---|---:|---|"]
     return "\n".join(["## Commands on the server", "", *head, *rows])
+
+
+def _sentence(text: str) -> str:
+    """Return a text with a capital and a full stop.
+
+    >>> _sentence("no downtime seen (4 looks)")
+    'No downtime seen (4 looks).'
+    """
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 
 def _cell(value: Any) -> str:
