@@ -33,7 +33,7 @@ def environment(outputs: str) -> dict[str, str]:
 
 def refresh(path: Path) -> None:
     """Run a notebook as it is committed and write its outputs into it."""
-    content = nbformat.read(path, as_version=4)
+    content = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call] # nbformat ships no types for it
     NotebookClient(
         content,
         timeout=CELL_SECONDS,
@@ -41,7 +41,7 @@ def refresh(path: Path) -> None:
         record_timing=False,
         resources={"metadata": {"path": str(path.parent)}},
     ).execute()
-    plain = json.loads(nbformat.writes(content))
+    plain = json.loads(nbformat.writes(content))  # type: ignore[no-untyped-call] # as above
     odd = [
         cell["id"]
         for cell in plain["cells"]

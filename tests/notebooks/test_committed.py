@@ -51,7 +51,7 @@ def words_that_differ(printed: str) -> str:
 
 
 @pytest.mark.parametrize("name", notebook.names())
-def test_outputs_are_those_of_a_run_now(name: str, tmp_path: Path):
+def test_outputs_are_those_of_a_run_now(name: str, tmp_path: Path) -> None:
     done = nbval(notebook.find(name).path, tmp_path)
     assert done.returncode == 0, words_that_differ(done.stdout)
 
@@ -60,7 +60,7 @@ def test_outputs_are_those_of_a_run_now(name: str, tmp_path: Path):
     ("cell", "old", "new"),
     [("notebooks", "never run", "OK"), ("contacts", "technical owner", "nobody"), ("verdict", "OK", "WARNING")],
 )
-def test_a_changed_output_is_noticed(cell: str, old: str, new: str, tmp_path: Path):
+def test_a_changed_output_is_noticed(cell: str, old: str, new: str, tmp_path: Path) -> None:
     changed = tmp_path / "changed.ipynb"
     shutil.copy(notebook.find("00-start-here").path, changed)
     content = json.loads(changed.read_text(encoding="utf-8"))

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import canaries
 import pytest
 
+from sandbox.inside import execute
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -43,15 +45,15 @@ def test_one_is_found_wherever_it_surfaces(host: Host, tmp_path: Path) -> None:
     try:
         with canaries.Watch(host) as watch:
             for script in LEAK.values():
-                canaries.execute(host.name, ["bash", "-c", f"read -r secret; {script}"], stdin=PLANTED, check=True)
+                execute(host.name, ["bash", "-c", f"read -r secret; {script}"], stdin=PLANTED, check=True)
             subprocess.run(["sh", "-c", "sleep 0.3; true", PLANTED], check=True)
         (tmp_path / "record.html").write_text(f"<a href='redis://:{urllib.parse.quote(PLANTED)}@redis'>")
         (tmp_path / "record.ipynb").write_text(base64.b64encode(f"Bearer {PLANTED}".encode()).decode())
         hits = watch.hits({"canary": PLANTED, "other": "of which there is no trace"}, tmp_path)
     finally:
         host.sh(CLEAN)
-    for place in LEAK:
-        assert any(hit.startswith(f"on the server: canary in {place}") for hit in hits), f"{place}: {hits}"
+    for leaked in LEAK:
+        assert any(hit.startswith(f"on the server: canary in {leaked}") for hit in hits), f"{leaked}: {hits}"
     for place in (tmp_path / "record.html", tmp_path / "record.ipynb", "a process list: sh"):
         assert any(hit.startswith(f"here: canary in {place}") for hit in hits), f"{place}: {hits}"
     assert not [hit for hit in hits if "other" in hit or PLANTED in hit]

@@ -98,7 +98,7 @@ def ready(settings: Parameters) -> None:
     assert done.returncode == 0, done.stderr + done.stdout
 
 
-def test_a_renewal_is_served_and_taken_back(host: Host, desk: Desk, settings: Parameters):
+def test_a_renewal_is_served_and_taken_back(host: Host, desk: Desk, settings: Parameters) -> None:
     before, old, number = snapshot.take(host), on_disk(host), live_number(host)
     done = desk.apply(RENEW, force=True)
     went_well(done)
@@ -114,7 +114,7 @@ def test_a_renewal_is_served_and_taken_back(host: Host, desk: Desk, settings: Pa
     assert before.differences(snapshot.take(host), ignore=snapshot.UNDONE) == []
 
 
-def test_a_dry_run_changes_nothing_and_many_days_left_are_refused(host: Host, desk: Desk):
+def test_a_dry_run_changes_nothing_and_many_days_left_are_refused(host: Host, desk: Desk) -> None:
     before = snapshot.take(host)
     dry = desk.dry_run(RENEW, force=True)
     went_well(dry, "dry run")
@@ -133,7 +133,7 @@ def judged(settings: Parameters) -> tuple[Facts, Verdict]:
     return facts, row
 
 
-def test_a_broken_challenge_is_told_in_words_with_its_evidence(mended: Host, settings: Parameters):
+def test_a_broken_challenge_is_told_in_words_with_its_evidence(mended: Host, settings: Parameters) -> None:
     injection.inject(mended.name, injection.find("renewal-broken"))
     before = snapshot.take(mended)
     facts, row = judged(settings)
@@ -144,7 +144,7 @@ def test_a_broken_challenge_is_told_in_words_with_its_evidence(mended: Host, set
     assert before.differences(snapshot.take(mended)) == [], "certbot took its challenge away"
 
 
-def test_an_authority_that_is_down_is_told_in_words(host: Host, settings: Parameters):
+def test_an_authority_that_is_down_is_told_in_words(host: Host, settings: Parameters) -> None:
     host.sh("systemctl stop practice-acme")
     try:
         _, row = judged(settings)
@@ -158,7 +158,7 @@ def test_an_authority_that_is_down_is_told_in_words(host: Host, settings: Parame
 
 def test_a_script_that_fails_half_way_leaves_the_old_set_and_spares_the_services(
     host: Host, desk: Desk, settings: Parameters
-):
+) -> None:
     script = f"/opt/pazpaz/scripts/production/{SETS['postgres'][0]}"
     before, old = snapshot.take(host), on_disk(host, SETS["postgres"][1])
     host.sh(f"""cp -p {script} /root/script
@@ -177,7 +177,9 @@ def test_a_script_that_fails_half_way_leaves_the_old_set_and_spares_the_services
 
 @pytest.mark.matrix
 @pytest.mark.parametrize("which", sorted(SETS))
-def test_an_internal_set_is_made_anew_used_and_taken_back(host: Host, desk: Desk, settings: Parameters, which: str):
+def test_an_internal_set_is_made_anew_used_and_taken_back(
+    host: Host, desk: Desk, settings: Parameters, which: str
+) -> None:
     _, certificate, authority = SETS[which]
     before, old = snapshot.take(host), on_disk(host, certificate)
     done = desk.apply(INTERNAL, which=which)
@@ -201,7 +203,9 @@ def test_an_internal_set_is_made_anew_used_and_taken_back(host: Host, desk: Desk
 
 
 @pytest.mark.matrix
-def test_a_certificate_that_its_authority_did_not_issue_is_found_before_anything_is_restarted(host: Host, desk: Desk):
+def test_a_certificate_that_its_authority_did_not_issue_is_found_before_anything_is_restarted(
+    host: Host, desk: Desk
+) -> None:
     script = f"/opt/pazpaz/scripts/production/{SETS['minio'][0]}"
     before = snapshot.take(host)
     host.sh(f"""cp -p {script} /root/script
@@ -216,7 +220,7 @@ def test_a_certificate_that_its_authority_did_not_issue_is_found_before_anything
 
 
 @pytest.mark.matrix
-def test_the_plan_as_shell_text_renews_alike(host: Host, settings: Parameters):
+def test_the_plan_as_shell_text_renews_alike(host: Host, settings: Parameters) -> None:
     old = on_disk(host)
     printed = runbook("run", RENEW, "--target", f"sandbox@{host.name}", "--instructions", "-p", "force", "true", "-p", "rehearse", "false")  # fmt: skip
     assert printed.returncode == 0, printed.stderr
@@ -237,7 +241,7 @@ def test_the_plan_as_shell_text_renews_alike(host: Host, settings: Parameters):
         ("proxy-config-broken", "nginx would not reload"),
     ],
 )
-def test_a_renewal_that_would_fail_is_refused(mended: Host, desk: Desk, fault: str, told: str):
+def test_a_renewal_that_would_fail_is_refused(mended: Host, desk: Desk, fault: str, told: str) -> None:
     injection.inject(mended.name, injection.find(fault))
     before = snapshot.take(mended)
     refused = desk.apply(RENEW, force=True)
@@ -250,7 +254,7 @@ def test_a_renewal_that_would_fail_is_refused(mended: Host, desk: Desk, fault: s
 
 
 @pytest.mark.matrix
-def test_a_failed_renewal_leaves_the_old_certificate_served(mended: Host, desk: Desk, settings: Parameters):
+def test_a_failed_renewal_leaves_the_old_certificate_served(mended: Host, desk: Desk, settings: Parameters) -> None:
     """Without a rehearsal the renewal itself fails: the way back finds nothing to take back."""
     before, old = snapshot.take(mended), on_disk(mended)
     mended.sh("systemctl stop practice-acme")
@@ -265,7 +269,9 @@ def test_a_failed_renewal_leaves_the_old_certificate_served(mended: Host, desk: 
 
 
 @pytest.mark.matrix
-def test_what_the_timer_renewed_and_nobody_reloaded_is_only_reloaded(mended: Host, desk: Desk, settings: Parameters):
+def test_what_the_timer_renewed_and_nobody_reloaded_is_only_reloaded(
+    mended: Host, desk: Desk, settings: Parameters
+) -> None:
     injection.inject(mended.name, injection.find("certificate-not-served"))
     assert seen_by_users(settings) != on_disk(mended)
     done = desk.apply(RENEW)
@@ -275,7 +281,7 @@ def test_what_the_timer_renewed_and_nobody_reloaded_is_only_reloaded(mended: Hos
 
 
 @pytest.mark.matrix
-def test_renewals_of_a_week_are_counted_until_the_limit(host: Host, desk: Desk):
+def test_renewals_of_a_week_are_counted_until_the_limit(host: Host, desk: Desk) -> None:
     for _ in range(4):  # the first one was issued when the server was made
         host.sh("certbot renew --cert-name pazpaz.test --force-renewal --no-random-sleep-on-renew -n -q")
     refused = desk.apply(RENEW, force=True, rehearse=False)
@@ -287,7 +293,7 @@ def test_renewals_of_a_week_are_counted_until_the_limit(host: Host, desk: Desk):
 @pytest.mark.parametrize("marks", [["live"], ["archive"]])
 def test_a_certbot_that_was_killed_half_way_is_run_again(
     host: Host, desk: Desk, settings: Parameters, marks: list[str]
-):
+) -> None:
     """What a cut-off renewal leaves: a lone key in the archive, or links that do not agree. certbot goes on from there."""
     old = on_disk(host)
     number = live_number(host)

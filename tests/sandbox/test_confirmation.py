@@ -6,6 +6,7 @@ The danger is a new JWT secret: quick, and seen from outside by the secret's has
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -44,7 +45,7 @@ def locked(host: Host) -> bool:
     return bool(host.sh("cat /var/lib/runbook/lock 2>/dev/null || true"))
 
 
-def test_without_the_phrase_nothing_happens(host: Host, desk: Desk):
+def test_without_the_phrase_nothing_happens(host: Host, desk: Desk) -> None:
     before = secret(host)
     done = desk.run("run", ROTATE, "-t", desk.target, "--no-html", "--apply", *WORDS)
     assert done.code == 4, done
@@ -61,7 +62,7 @@ def test_without_the_phrase_nothing_happens(host: Host, desk: Desk):
     ],
     ids=["another target", "another plan"],
 )
-def test_another_phrase_is_refused(host: Host, desk: Desk, phrase: Callable[[dict[str, str]], str]):
+def test_another_phrase_is_refused(host: Host, desk: Desk, phrase: Callable[[dict[str, str]], str]) -> None:
     before = secret(host)
     plan = desk.dry_run(ROTATE, **VALUES).plan
     done = desk.run("run", ROTATE, "-t", desk.target, "--no-html", "--apply", "--confirm", phrase(plan), *WORDS)
@@ -70,7 +71,7 @@ def test_another_phrase_is_refused(host: Host, desk: Desk, phrase: Callable[[dic
     assert not locked(host)
 
 
-def test_a_phrase_is_worth_nothing_when_the_server_has_changed_since(host: Host, desk: Desk):
+def test_a_phrase_is_worth_nothing_when_the_server_has_changed_since(host: Host, desk: Desk) -> None:
     """A restore of the newest backup was confirmed; meanwhile there is a newer one."""
     plan = desk.dry_run(RESTORE).plan
     host.sh("systemctl start pazpaz-backup.service")
@@ -84,7 +85,7 @@ def test_a_phrase_is_worth_nothing_when_the_server_has_changed_since(host: Host,
     assert not locked(host)
 
 
-def test_typed_in_a_notebook(host: Host, desk: Desk):
+def test_typed_in_a_notebook(host: Host, desk: Desk) -> None:
     """A kernel of its own with a person at it, as JupyterLab has: each cell is sent, and the question is answered."""
     before = secret(host)
     manager = KernelManager(kernel_name="python3")
@@ -124,11 +125,12 @@ def test_typed_in_a_notebook(host: Host, desk: Desk):
 
 
 @pytest.mark.parametrize(("typed", "code"), [("phrase", 0), ("no", 4)])
-def test_typed_in_a_terminal(host: Host, desk: Desk, typed: str, code: int):
+def test_typed_in_a_terminal(host: Host, desk: Desk, typed: str, code: int) -> None:
     before = secret(host)
     words = ["run", ROTATE, "-t", desk.target, "--no-html", "--apply", *WORDS]
     terminal = pexpect.spawn(str(project_root() / "runbook"), words, env=os.environ | {"RUNBOOK_OUTPUTS": str(desk.outputs)}, timeout=300, encoding="utf-8", dimensions=(50, 200))  # fmt: skip
     terminal.expect(r"Type '([^']+)' to carry it out")
+    assert isinstance(terminal.match, re.Match)
     phrase = terminal.match.group(1)
     terminal.sendline(phrase if typed == "phrase" else "no")
     terminal.expect(pexpect.EOF)
@@ -140,7 +142,7 @@ def test_typed_in_a_terminal(host: Host, desk: Desk, typed: str, code: int):
         assert secret(host) == before
 
 
-def test_given_to_plain_papermill(host: Host, desk: Desk, tmp_path: Path):
+def test_given_to_plain_papermill(host: Host, desk: Desk, tmp_path: Path) -> None:
     before = secret(host)
     phrase = desk.dry_run(ROTATE, **VALUES).plan["phrase"]
     source = project_root() / "notebooks" / f"{ROTATE}.ipynb"

@@ -44,7 +44,7 @@ def lock(host: Host) -> str:
     return host.sh("cat /var/lib/runbook/lock 2>/dev/null || true")
 
 
-def test_a_dry_run_changes_nothing_and_shows_what_would_run(host: Host, desk: Desk):
+def test_a_dry_run_changes_nothing_and_shows_what_would_run(host: Host, desk: Desk) -> None:
     before = snapshot.take(host)
     for action in ("restart", "recreate", "stop", "down"):
         done = desk.dry_run(CONTROL, action=action, services="api,redis")
@@ -54,7 +54,7 @@ def test_a_dry_run_changes_nothing_and_shows_what_would_run(host: Host, desk: De
     assert before.differences(snapshot.take(host)) == []
 
 
-def test_a_restart_is_a_new_process_in_the_same_container(host: Host, desk: Desk):
+def test_a_restart_is_a_new_process_in_the_same_container(host: Host, desk: Desk) -> None:
     before, others = state(host, "pazpaz-redis"), state(host, "pazpaz-db")
     done = desk.apply(CONTROL, action="restart", services="redis")
     assert done.applied["state"] == "applied", done
@@ -66,7 +66,7 @@ def test_a_restart_is_a_new_process_in_the_same_container(host: Host, desk: Desk
     desk.verify()
 
 
-def test_what_was_stopped_is_started_again_by_undo(host: Host, desk: Desk):
+def test_what_was_stopped_is_started_again_by_undo(host: Host, desk: Desk) -> None:
     before = snapshot.take(host)
     done = desk.apply(CONTROL, action="stop", services="frontend")
     assert done.applied["state"] == "applied", done
@@ -79,7 +79,7 @@ def test_what_was_stopped_is_started_again_by_undo(host: Host, desk: Desk):
     assert "Nothing to do" in again.plan["sentence"], again
 
 
-def test_down_saves_the_logs_first_and_is_taken_back(host: Host, desk: Desk):
+def test_down_saves_the_logs_first_and_is_taken_back(host: Host, desk: Desk) -> None:
     before = snapshot.take(host)
     said = host.sh("docker logs pazpaz-api 2>&1 | head -1").strip()
     done = desk.apply(CONTROL, action="down")
@@ -92,7 +92,7 @@ def test_down_saves_the_logs_first_and_is_taken_back(host: Host, desk: Desk):
 
 
 @pytest.mark.matrix
-def test_what_was_stopped_on_purpose_is_not_started_by_taking_down_back(host: Host, desk: Desk):
+def test_what_was_stopped_on_purpose_is_not_started_by_taking_down_back(host: Host, desk: Desk) -> None:
     host.compose("stop", "arq-worker")
     try:
         undone = desk.undo(desk.apply(CONTROL, action="down"))
@@ -107,7 +107,7 @@ def test_what_was_stopped_on_purpose_is_not_started_by_taking_down_back(host: Ho
     host.sh("practice-ready 120")
 
 
-def test_the_plan_as_shell_text_does_the_same(host: Host, desk: Desk):
+def test_the_plan_as_shell_text_does_the_same(host: Host, desk: Desk) -> None:
     before = state(host, "pazpaz-api")
     done = desk.run(
         "run", CONTROL, "--target", desk.target, "-p", "action", "recreate", "-p", "services", "api", "--instructions"
@@ -121,7 +121,7 @@ def test_the_plan_as_shell_text_does_the_same(host: Host, desk: Desk):
     assert after["id"] != before["id"], "made anew"
 
 
-def test_plain_papermill_carries_it_out_under_the_same_guards(host: Host, desk: Desk, tmp_path: Path):
+def test_plain_papermill_carries_it_out_under_the_same_guards(host: Host, desk: Desk, tmp_path: Path) -> None:
     before = state(host, "pazpaz-clamav")
     words = ["-p", "target", desk.target, "-p", "services", "clamav", "-p", "apply", "True"]
     done = subprocess.run(
@@ -144,7 +144,9 @@ def test_plain_papermill_carries_it_out_under_the_same_guards(host: Host, desk: 
         ({"services": "api; rm -rf /"}, "no such service"),
     ],
 )
-def test_a_wrong_parameter_is_refused_and_nothing_is_begun(host: Host, desk: Desk, values: dict[str, str], reason: str):
+def test_a_wrong_parameter_is_refused_and_nothing_is_begun(
+    host: Host, desk: Desk, values: dict[str, str], reason: str
+) -> None:
     before = state(host, "pazpaz-api")
     done = desk.apply(CONTROL, **values)
     assert done.code == 4, done
@@ -153,7 +155,7 @@ def test_a_wrong_parameter_is_refused_and_nothing_is_begun(host: Host, desk: Des
     assert lock(host) == ""
 
 
-def test_a_service_that_does_not_come_up_is_told_with_its_logs(host: Host, desk: Desk):
+def test_a_service_that_does_not_come_up_is_told_with_its_logs(host: Host, desk: Desk) -> None:
     """The cache crashes again and again: Docker's own restarts are not taken for ours, nor do they change the plan."""
     host.sh("docker exec -u 0 pazpaz-redis sh -c 'mv /usr/bin/redis-server /usr/bin/redis-server.away'")
     host.sh("kill -9 $(docker inspect --format '{{.State.Pid}}' pazpaz-redis)")
@@ -190,7 +192,9 @@ def test_a_service_that_does_not_come_up_is_told_with_its_logs(host: Host, desk:
     assert lock(host) == ""
 
 
-def test_a_long_step_tells_how_far_it_is(connection: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_long_step_tells_how_far_it_is(
+    connection: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(executor, "TELL_SECONDS", 2.0)
     script = "for number in 1 2 3 4 5 6; do echo table $number; sleep 1; done"
     step = Step("slow", Command(("bash", "-c", script), sudo=True, changes=True), no_undo="it changes nothing")
@@ -205,7 +209,7 @@ def test_a_long_step_tells_how_far_it_is(connection: Connection, tmp_path: Path,
     assert [event.kind for event in read(journal.place).events].count("step.end") == 1
 
 
-def test_the_plan_as_shell_text_is_refused_while_another_is_at_work(host: Host, desk: Desk):
+def test_the_plan_as_shell_text_is_refused_while_another_is_at_work(host: Host, desk: Desk) -> None:
     before = state(host, "pazpaz-clamav")
     done = desk.run("run", CONTROL, "--target", desk.target, "-p", "services", "clamav", "--instructions")
     host.sh('mkdir -p /var/lib/runbook; echo \'{"operator": "ada"}\' > /var/lib/runbook/lock')
@@ -219,7 +223,7 @@ def test_the_plan_as_shell_text_is_refused_while_another_is_at_work(host: Host, 
     assert state(host, "pazpaz-clamav") == before
 
 
-def test_a_lock_is_taken_away_only_on_purpose(host: Host, desk: Desk):
+def test_a_lock_is_taken_away_only_on_purpose(host: Host, desk: Desk) -> None:
     host.sh(
         'mkdir -p /var/lib/runbook; echo \'{"operator": "ada", "machine": "m", "notebook": "n", "run": "r", "since": "2026-01-01T00:00:00+00:00"}\' > /var/lib/runbook/lock'
     )

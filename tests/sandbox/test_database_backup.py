@@ -37,7 +37,7 @@ def new_dump(host: Host, before: set[str]) -> str:
     return name
 
 
-def test_a_backup_is_whole_told_by_its_manifest_and_taken_away_by_undo(host: Host, desk: Desk):
+def test_a_backup_is_whole_told_by_its_manifest_and_taken_away_by_undo(host: Host, desk: Desk) -> None:
     files, before = dumps.files(host), snapshot.take(host)
     dry = desk.dry_run(BACKUP)
     assert dry.applied["state"] == "dry run", dry
@@ -64,7 +64,9 @@ def test_a_backup_is_whole_told_by_its_manifest_and_taken_away_by_undo(host: Hos
     assert before.differences(snapshot.take(host), ignore=snapshot.UNDONE) == []
 
 
-def test_what_users_write_meanwhile_is_counted_as_the_dump_has_it_which_a_restore_proves(host: Host, desk: Desk):
+def test_what_users_write_meanwhile_is_counted_as_the_dump_has_it_which_a_restore_proves(
+    host: Host, desk: Desk
+) -> None:
     files = dumps.files(host)
     with Users(host) as users:
         users.wait_for_writes(2)
@@ -86,7 +88,7 @@ def test_what_users_write_meanwhile_is_counted_as_the_dump_has_it_which_a_restor
         users.clear()
 
 
-def test_without_room_or_with_a_bad_parameter_nothing_is_begun(host: Host, desk: Desk):
+def test_without_room_or_with_a_bad_parameter_nothing_is_begun(host: Host, desk: Desk) -> None:
     for values, reason in (
         ({"compression": "brotli"}, "'brotli' is none of"),
         ({"parallel": "99"}, "not between 1 and 16"),
@@ -104,7 +106,7 @@ def test_without_room_or_with_a_bad_parameter_nothing_is_begun(host: Host, desk:
         host.sh(f"umount -l {dumps.FOLDER}")
 
 
-def test_a_dump_that_fails_leaves_nothing_that_looks_like_one(host: Host, desk: Desk):
+def test_a_dump_that_fails_leaves_nothing_that_looks_like_one(host: Host, desk: Desk) -> None:
     files = dumps.files(host)
     program = host.sh("docker exec pazpaz-db sh -c 'readlink -f $(command -v pg_restore)'").strip()
     host.sh(f"docker exec pazpaz-db mv {program} /tmp/kept")  # the dump cannot be read through

@@ -62,7 +62,7 @@ def late_rows(host: Host, database: str = "pazpaz") -> int:
     return int(dumps.sql(host, f"select count(*) from clients where name = '{LATE}'", database=database))  # noqa: S608 (a fixed text)
 
 
-def test_bad_dumps_and_too_little_room_are_refused_before_anything_is_stopped(host: Host, desk: Desk):
+def test_bad_dumps_and_too_little_room_are_refused_before_anything_is_stopped(host: Host, desk: Desk) -> None:
     good = nightly(host)
     dumps.truncated(host, good, "pazpaz-truncated.dump")
     dumps.flipped(host, good, "pazpaz-flipped.dump")
@@ -94,7 +94,7 @@ def test_bad_dumps_and_too_little_room_are_refused_before_anything_is_stopped(ho
     host.sh("rm -rf /var/tmp/kept")
 
 
-def test_from_a_good_dump_under_load_with_open_sessions_and_back_again(host: Host, desk: Desk):
+def test_from_a_good_dump_under_load_with_open_sessions_and_back_again(host: Host, desk: Desk) -> None:
     made = desk.apply(BACKUP)
     name = f"pazpaz-{made.run_id[:8]}-{made.run_id[9:15]}.dump"
     told = dumps.manifest(host, name)["content"]["tables"]
@@ -130,7 +130,7 @@ def test_from_a_good_dump_under_load_with_open_sessions_and_back_again(host: Hos
 
 
 @pytest.mark.matrix
-def test_an_older_revision_is_migrated_in_the_new_database_and_a_killed_run_goes_on(host: Host, desk: Desk):
+def test_an_older_revision_is_migrated_in_the_new_database_and_a_killed_run_goes_on(host: Host, desk: Desk) -> None:
     host.sh("docker exec pazpaz-api alembic downgrade 0002")
     dumps.dumped(host, "pazpaz", "pazpaz-older.dump")
     host.sh("docker exec pazpaz-api alembic upgrade head")
@@ -157,7 +157,7 @@ def test_an_older_revision_is_migrated_in_the_new_database_and_a_killed_run_goes
 
 
 @pytest.mark.matrix
-def test_a_failure_after_the_swap_brings_the_old_database_back_by_itself(host: Host, desk: Desk):
+def test_a_failure_after_the_swap_brings_the_old_database_back_by_itself(host: Host, desk: Desk) -> None:
     write_late(host)
     host.sh(
         "docker exec -u root pazpaz-api true; nohup sh -c 'until docker exec pazpaz-db psql -qtAX -U pazpaz -d postgres -c \"select datname from pg_database\" | grep -q before; do sleep 0.2; done; docker pause pazpaz-redis; sleep 100; docker unpause pazpaz-redis' >/dev/null 2>&1 &"
@@ -169,7 +169,7 @@ def test_a_failure_after_the_swap_brings_the_old_database_back_by_itself(host: H
     assert "pazpaz_before" not in " ".join(dumps.databases(host))
 
 
-def test_the_plan_as_shell_text_does_the_same(host: Host, desk: Desk):
+def test_the_plan_as_shell_text_does_the_same(host: Host, desk: Desk) -> None:
     write_late(host)
     printed = runbook("run", RESTORE, "--target", desk.target, "-p", "backup", nightly(host), "--instructions")
     assert printed.returncode == 0, printed.stderr
@@ -182,7 +182,7 @@ def test_the_plan_as_shell_text_does_the_same(host: Host, desk: Desk):
 
 
 @pytest.mark.matrix
-def test_where_the_database_is_gone_it_is_brought_back(host: Host, desk: Desk):
+def test_where_the_database_is_gone_it_is_brought_back(host: Host, desk: Desk) -> None:
     host.sh("docker stop pazpaz-api pazpaz-arq-worker")
     dumps.sql(host, "drop database pazpaz with (force)", database="postgres")
     done = desk.apply(RESTORE)
@@ -209,7 +209,7 @@ def filled(host: Host, request: pytest.FixtureRequest) -> Iterator[Host]:
 
 @pytest.mark.matrix
 @pytest.mark.timeout(3600)
-def test_memory_does_not_grow_with_the_rows(filled: Host, tmp_path: Path):
+def test_memory_does_not_grow_with_the_rows(filled: Host, tmp_path: Path) -> None:
     """Time of each step, peak memory of the operator's side and of the tools on the server are printed."""
     # a runner and a kernel of their own, whose memory is seen from here
     desk = Desk(tmp_path, f"sandbox@{filled.name}")

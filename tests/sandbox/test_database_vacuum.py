@@ -25,7 +25,7 @@ def dead(host: Host, table: str) -> tuple[int, str]:
     return int(rows), at
 
 
-def test_dead_rows_go_and_nothing_else_changes(host: Host, tmp_path: Path, warm: Warm):
+def test_dead_rows_go_and_nothing_else_changes(host: Host, tmp_path: Path, warm: Warm) -> None:
     desk = Desk(tmp_path, f"sandbox@{host.name}", warm=warm)
     dumps.sql(host, "alter table appointments set (autovacuum_enabled = off); update appointments set status = status where id % 4 = 0")  # fmt: skip
     try:

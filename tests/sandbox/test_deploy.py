@@ -82,7 +82,7 @@ def history(host: Host) -> list[tuple[str, str]]:
     return [(line["event"], line["version"]) for line in map(json.loads, lines)]
 
 
-def test_a_dry_run_changes_nothing(host: Host, desk: Desk):
+def test_a_dry_run_changes_nothing(host: Host, desk: Desk) -> None:
     before = snapshot.take(host)
     done = desk.dry_run(BACKEND, version="1.1.0")
     assert (done.applied["state"], done.plan["steps"][1]["name"]) == ("dry run", "pull"), done
@@ -90,7 +90,7 @@ def test_a_dry_run_changes_nothing(host: Host, desk: Desk):
     assert before.differences(snapshot.take(host)) == []
 
 
-def test_a_tag_that_the_registry_lacks_is_refused(host: Host, desk: Desk):
+def test_a_tag_that_the_registry_lacks_is_refused(host: Host, desk: Desk) -> None:
     before = containers(host)
     done = desk.apply(BACKEND, version="9.9.9")
     assert (done.code, "there is no 9.9.9 in the registry" in done.text) == (4, True), done
@@ -98,7 +98,7 @@ def test_a_tag_that_the_registry_lacks_is_refused(host: Host, desk: Desk):
     assert history(host) == []
 
 
-def test_a_revision_that_no_image_knows_is_refused(host: Host, desk: Desk):
+def test_a_revision_that_no_image_knows_is_refused(host: Host, desk: Desk) -> None:
     sql(host, "update alembic_version set version_num = '0009_invoices'")
     before = snapshot.take(host)
     try:
@@ -113,7 +113,7 @@ def test_a_revision_that_no_image_knows_is_refused(host: Host, desk: Desk):
         sql(host, "update alembic_version set version_num = '0003'")
 
 
-def test_a_registry_that_is_down_is_said_and_changes_nothing(host: Host, desk: Desk):
+def test_a_registry_that_is_down_is_said_and_changes_nothing(host: Host, desk: Desk) -> None:
     before = containers(host)
     host.sh("systemctl stop docker-registry")
     try:
@@ -124,7 +124,7 @@ def test_a_registry_that_is_down_is_said_and_changes_nothing(host: Host, desk: D
     assert containers(host) == before
 
 
-def test_an_image_that_needs_a_migration_is_pulled_but_not_started(host: Host, desk: Desk):
+def test_an_image_that_needs_a_migration_is_pulled_but_not_started(host: Host, desk: Desk) -> None:
     before = containers(host)
     with Users(host, writes=False) as users:
         done = desk.apply(BACKEND, version="1.1.0")
@@ -139,7 +139,7 @@ def test_an_image_that_needs_a_migration_is_pulled_but_not_started(host: Host, d
 @pytest.mark.parametrize(
     ("version", "reason"), [("1.2.0-crash", "ended by itself at start"), ("1.3.0-broken", "answers 500 instead of 401")]
 )
-def test_a_bad_image_never_takes_the_place_of_the_old_one(host: Host, desk: Desk, version: str, reason: str):
+def test_a_bad_image_never_takes_the_place_of_the_old_one(host: Host, desk: Desk, version: str, reason: str) -> None:
     before = snapshot.take(host)
     with Users(host, writes=False) as users:
         done = desk.apply(BACKEND, version=version)
@@ -152,7 +152,7 @@ def test_a_bad_image_never_takes_the_place_of_the_old_one(host: Host, desk: Desk
     )
 
 
-def test_a_migration_shows_its_sql_runs_and_is_taken_back(host: Host, desk: Desk):
+def test_a_migration_shows_its_sql_runs_and_is_taken_back(host: Host, desk: Desk) -> None:
     host.sh(
         "docker image inspect localhost:5000/pazpaz-backend:1.1.0 >/dev/null 2>&1 || docker pull -q localhost:5000/pazpaz-backend:1.1.0"
     )
@@ -176,7 +176,7 @@ def test_a_migration_shows_its_sql_runs_and_is_taken_back(host: Host, desk: Desk
     assert before.differences(snapshot.take(host), ignore=STAYS) == []
 
 
-def test_a_good_version_is_swapped_in_rolled_back_on_a_decision_and_taken_back(host: Host, desk: Desk):
+def test_a_good_version_is_swapped_in_rolled_back_on_a_decision_and_taken_back(host: Host, desk: Desk) -> None:
     alembic(host, "upgrade", "0004")
     before, lines = snapshot.take(host), host.sh(f"cat {ENV}").splitlines()
     with Users(host) as users:
@@ -217,7 +217,7 @@ def test_a_good_version_is_swapped_in_rolled_back_on_a_decision_and_taken_back(h
 
 
 @pytest.mark.matrix
-def test_a_way_down_counts_what_it_drops_and_keeps_a_backup(host: Host, desk: Desk):
+def test_a_way_down_counts_what_it_drops_and_keeps_a_backup(host: Host, desk: Desk) -> None:
     alembic(host, "upgrade", "0004")
     host.sh("docker image inspect localhost:5000/pazpaz-backend:1.1.0 >/dev/null")
     filled = sql(host, "select count(reminder_sent_at) from appointments")

@@ -50,7 +50,7 @@ def untried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(("version", "step"), [("1.2.0-crash", "wait-healthy"), ("1.3.0-broken", "prove-answer-3")])
 def test_a_version_that_fails_after_the_swap_is_taken_back_within_a_minute(
     host: Host, desk: Desk, version: str, step: str
-):
+) -> None:
     before = snapshot.take(host)
     with Users(host) as users:
         users.wait_for_writes()
@@ -67,7 +67,7 @@ def test_a_version_that_fails_after_the_swap_is_taken_back_within_a_minute(
     assert before.differences(snapshot.take(host), ignore=STAYS) == []
 
 
-def test_the_plan_as_shell_text_deploys_the_same(host: Host, desk: Desk):
+def test_the_plan_as_shell_text_deploys_the_same(host: Host, desk: Desk) -> None:
     alembic(host, "upgrade", "0004")
     before = containers(host)
     done = desk.run("run", BACKEND, "--target", desk.target, "--instructions")
@@ -83,7 +83,7 @@ def test_the_plan_as_shell_text_deploys_the_same(host: Host, desk: Desk):
     assert history(host)[-1] == ("deployed", "1.1.0")
 
 
-def test_a_frontend_is_served_with_new_assets_and_taken_back(host: Host, desk: Desk):
+def test_a_frontend_is_served_with_new_assets_and_taken_back(host: Host, desk: Desk) -> None:
     before, page = snapshot.take(host), front_page(host)
     done = desk.apply(FRONTEND, version="1.1.0")
     assert done.applied["state"] == "applied", done
@@ -111,7 +111,7 @@ def small(host: Host) -> Iterator[Host]:
     lifecycle.down("small-disk")
 
 
-def test_a_disk_too_full_for_the_pull_is_said_before_anything_is_pulled(small: Host, tmp_path: Path):
+def test_a_disk_too_full_for_the_pull_is_said_before_anything_is_pulled(small: Host, tmp_path: Path) -> None:
     desk = Desk(tmp_path, f"sandbox@{small.name}")
     before = containers(small)
     small.sh(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dumps
 import pytest
@@ -56,7 +56,7 @@ def stamp(done: Change) -> str:
     return str(done.plan["stamp"])
 
 
-def test_each_class_is_in_the_repository_and_the_manifest_last(host: Host, stamp: str):
+def test_each_class_is_in_the_repository_and_the_manifest_last(host: Host, stamp: str) -> None:
     found = [row for row in snapshots(host) if stamp in row["tags"]]
     assert {tag for row in found for tag in row["tags"]} - {stamp} == {
         "database",
@@ -70,7 +70,7 @@ def test_each_class_is_in_the_repository_and_the_manifest_last(host: Host, stamp
     assert host.sh("stat -c '%a %U' /etc/runbook/restic-password").split() == ["600", "root"]
 
 
-def test_the_object_store_serves_again(host: Host, done: Change):
+def test_the_object_store_serves_again(host: Host, done: Change) -> None:
     assert host.sh("docker inspect -f '{{.State.Paused}} {{.State.Health.Status}}' pazpaz-minio").split() == [
         "false",
         "healthy",
@@ -78,7 +78,7 @@ def test_the_object_store_serves_again(host: Host, done: Change):
     assert done.applied["state"] == "applied"
 
 
-def test_what_is_off_the_server_is_enough(host: Host, stamp: str, done: Change):
+def test_what_is_off_the_server_is_enough(host: Host, stamp: str, done: Change) -> None:
     away = Elsewhere.of(host)
     checked = away.sh("restic check --read-data")
     assert checked.returncode == 0, checked.stdout + checked.stderr
@@ -103,7 +103,7 @@ def test_what_is_off_the_server_is_enough(host: Host, stamp: str, done: Change):
     assert done.code in FINE
 
 
-def test_the_manifest_says_what_the_server_held(host: Host, stamp: str):
+def test_the_manifest_says_what_the_server_held(host: Host, stamp: str) -> None:
     about = json.loads(host.sh(f"cat /opt/pazpaz/backups/manifests/{stamp}.json"))
     for table in ("clients", "attachments", "users"):
         rows = host.sh(f"docker exec pazpaz-db psql -qtAX -U pazpaz -c 'table {table}' | wc -l")
@@ -127,7 +127,7 @@ print(db.execute('pragma integrity_check').fetchone()[0])
 """
 
 
-def test_the_store_of_the_copy_is_consistent(host: Host, stamp: str):
+def test_the_store_of_the_copy_is_consistent(host: Host, stamp: str) -> None:
     """The copy of the frozen volume is one instant: its database is whole, and each of its objects' parts is there."""
     where = "/var/lib/docker/volumes/pazpaz_minio_data/_data"
     restic(host, f"restore --quiet --tag {stamp},uploads --target /var/tmp/store latest")
@@ -139,14 +139,14 @@ def test_the_store_of_the_copy_is_consistent(host: Host, stamp: str):
     assert there == here
 
 
-def test_coverage_has_nothing_to_say(desk: Desk, done: Change):
+def test_coverage_has_nothing_to_say(desk: Desk, done: Change) -> None:
     seen = desk.dry_run(COVERAGE)
     assert done.code in FINE
     assert seen.code == 0, seen
     assert "known exception" not in seen.text
 
 
-def test_a_mirror_that_was_cut_off_goes_on_and_damage_is_noticed(host: Host, done: Change):
+def test_a_mirror_that_was_cut_off_goes_on_and_damage_is_noticed(host: Host, done: Change) -> None:
     assert done.applied["state"] == "applied"
     settings = parameters.load(f"sandbox@{host.name}")
     away = Elsewhere.of(host)
@@ -158,7 +158,7 @@ def test_a_mirror_that_was_cut_off_goes_on_and_damage_is_noticed(host: Host, don
     cut.write_bytes(cut.read_bytes()[:-1])
     at = place.at(str(settings.backup.off_host))
     assert "missing or cut" in mirror.problems(at, away.place.name, seconds=60)
-    arguments = {
+    arguments: dict[str, Any] = {
         "repository": settings.backup.repository, "catalogue": "/opt/pazpaz/backups/catalogue.json", "place": settings.backup.off_host,
         "options": {}, "target": settings.target,
     }  # fmt: skip
@@ -173,13 +173,13 @@ def test_a_mirror_that_was_cut_off_goes_on_and_damage_is_noticed(host: Host, don
     flip(damaged)
 
 
-def test_an_s3_bucket_is_a_place_too(host: Host, done: Change):
+def test_an_s3_bucket_is_a_place_too(host: Host, done: Change) -> None:
     assert done.applied["state"] == "applied"
     offsite = bucket.up()
     try:
         settings = parameters.load(f"sandbox@{host.name}")
         keys = {"key": f"file:{offsite.access_key_file}", "secret": f"file:{offsite.secret_key_file}"}
-        arguments = {
+        arguments: dict[str, Any] = {
             "repository": settings.backup.repository, "catalogue": "/opt/pazpaz/backups/catalogue.json", "place": f"s3://{offsite.name}/copies",
             "options": {"endpoint_url": offsite.endpoint, "region_name": offsite.region, **keys}, "target": settings.target,
         }  # fmt: skip
@@ -203,7 +203,7 @@ def flip(path: Path) -> None:
     path.write_bytes(content)
 
 
-def test_without_what_it_needs_it_is_refused_before_anything_is_done(host: Host, desk: Desk, done: Change):
+def test_without_what_it_needs_it_is_refused_before_anything_is_done(host: Host, desk: Desk, done: Change) -> None:
     assert done.applied["state"] == "applied"
     before = snapshot.take(host)
     host.sh("mv /usr/bin/restic /usr/bin/restic.away; mv /opt/pazpaz/nginx/nginx-ssl.conf /opt/pazpaz/nginx/away")
@@ -220,7 +220,7 @@ def test_without_what_it_needs_it_is_refused_before_anything_is_done(host: Host,
     assert before.differences(snapshot.take(host)) == []
 
 
-def test_without_room_for_the_dump_nothing_is_begun(host: Host, desk: Desk, done: Change):
+def test_without_room_for_the_dump_nothing_is_begun(host: Host, desk: Desk, done: Change) -> None:
     assert done.applied["state"] == "applied"
     before = snapshot.take(host)
     host.sh(f"mount -t tmpfs -o size=1m,uid=pazpaz,gid=pazpaz,mode=0755 none {dumps.FOLDER}")
@@ -235,7 +235,7 @@ def test_without_room_for_the_dump_nothing_is_begun(host: Host, desk: Desk, done
     assert before.differences(snapshot.take(host)) == []
 
 
-def test_a_wrong_password_replaces_nothing(host: Host, desk: Desk, done: Change):
+def test_a_wrong_password_replaces_nothing(host: Host, desk: Desk, done: Change) -> None:
     assert done.applied["state"] == "applied"
     secret = Sandbox.named(host.name).folder / "restic_password"
     right, laid = secret.read_text(), host.sh("sha256sum /etc/runbook/restic-password")
@@ -251,7 +251,7 @@ def test_a_wrong_password_replaces_nothing(host: Host, desk: Desk, done: Change)
     assert desk.undo(failed).applied["state"] in {"applied", "nothing to do"}
 
 
-def test_undo_takes_the_copies_out_again(host: Host, desk: Desk, done: Change, stamp: str):
+def test_undo_takes_the_copies_out_again(host: Host, desk: Desk, done: Change, stamp: str) -> None:
     before = snapshot.take(host)
     undone = desk.undo(done)
     assert undone.applied["state"] == "applied", undone

@@ -88,12 +88,12 @@ def https(sandbox: Sandbox, path: str) -> subprocess.CompletedProcess[str]:
     return run("curl", "-sS", "-m", "10", "--cacert", ca, "--connect-to", connect, f"https://pazpaz.test{path}")
 
 
-def test_the_stack_is_in_the_state_of_the_paper(one: Sandbox):
+def test_the_stack_is_in_the_state_of_the_paper(one: Sandbox) -> None:
     listed = inside(one, "docker inspect -f '{{slice .Name 1}} {{.State.Health.Status}}' $(docker ps -aq)")
     assert dict(line.split() for line in listed.splitlines()) == HEALTH
 
 
-def test_the_application_answers_through_the_front_door_with_a_valid_certificate(one: Sandbox):
+def test_the_application_answers_through_the_front_door_with_a_valid_certificate(one: Sandbox) -> None:
     answer = https(one, "/api/v1/ready")
     assert answer.returncode == 0, answer.stderr
     assert json.loads(answer.stdout)["checks"] == dict.fromkeys(
@@ -102,12 +102,12 @@ def test_the_application_answers_through_the_front_door_with_a_valid_certificate
     assert "<html" in https(one, "/").stdout
 
 
-def test_a_page_is_not_trusted_without_the_practice_authority(one: Sandbox):
+def test_a_page_is_not_trusted_without_the_practice_authority(one: Sandbox) -> None:
     connect = f"pazpaz.test:443:127.0.0.1:{port(one, 'https')}"
     assert run("curl", "-sS", "-m", "10", "--connect-to", connect, "https://pazpaz.test/").returncode == 60
 
 
-def test_the_operator_logs_in_by_key_and_becomes_root_with_the_password(one: Sandbox):
+def test_the_operator_logs_in_by_key_and_becomes_root_with_the_password(one: Sandbox) -> None:
     assert ssh(one, "id -un; hostname").stdout.split() == ["pazpaz", one.hostname]
     assert ssh(one, "sudo -n id -u").returncode != 0
     password = (one.folder / "sudo_password").read_text()
@@ -115,19 +115,19 @@ def test_the_operator_logs_in_by_key_and_becomes_root_with_the_password(one: San
     assert ssh(one, "sudo -k -S -p '' id -u", stdin="wrong\n").returncode != 0
 
 
-def test_the_server_offers_password_login_as_the_paper_s_does(one: Sandbox):
+def test_the_server_offers_password_login_as_the_paper_s_does(one: Sandbox) -> None:
     done = run("ssh", "-F", str(one.folder / "ssh_config"), "-o", "PreferredAuthentications=none", one.name)
     assert "password" in done.stderr
 
 
-def test_a_client_elsewhere_is_served_and_logs_in(one: Sandbox):
+def test_a_client_elsewhere_is_served_and_logs_in(one: Sandbox) -> None:
     served = client.run(ONE, ["curl", "-sS", "-m", "10", "https://pazpaz.test/api/v1/ready"])
     assert json.loads(served.stdout)["status"] == "ok", served.stderr
     seen = client.run(ONE, ["ssh", ONE, "echo $SSH_CONNECTION"]).stdout.split()[0]
     assert seen == client.address(ONE) != ssh(one, "echo $SSH_CONNECTION").stdout.split()[0]
 
 
-def test_nothing_listens_beyond_loopback(one: Sandbox, other: Sandbox):
+def test_nothing_listens_beyond_loopback(one: Sandbox, other: Sandbox) -> None:
     for sandbox in (one, other):
         published = json.loads(run("docker", "inspect", sandbox.container).stdout)[0]["NetworkSettings"]["Ports"]
         bindings = [(each["HostIp"], int(each["HostPort"])) for each in chain(*filter(None, published.values()))]
@@ -135,7 +135,7 @@ def test_nothing_listens_beyond_loopback(one: Sandbox, other: Sandbox):
         assert sorted(number for _, number in bindings) == sorted(ports(sandbox).values())
 
 
-def test_the_firewall_lets_three_ports_in_and_really_filters(one: Sandbox):
+def test_the_firewall_lets_three_ports_in_and_really_filters(one: Sandbox) -> None:
     rules = inside(one, "ufw status | awk '/ALLOW/ && !/v6/ {print $1}'").split()
     assert sorted(rules) == ["22/tcp", "443/tcp", "80/tcp"]
     inside(one, "systemd-run --quiet --unit=test-port python3 -m http.server 9999")
@@ -149,13 +149,13 @@ def test_the_firewall_lets_three_ports_in_and_really_filters(one: Sandbox):
         inside(one, "ufw delete allow 9999/tcp; systemctl stop test-port")
 
 
-def test_the_secrets_file_and_the_state_folder_are_private(one: Sandbox):
+def test_the_secrets_file_and_the_state_folder_are_private(one: Sandbox) -> None:
     assert inside(one, "stat -c '%a %U' /opt/pazpaz/.env.production") == "600 pazpaz"
     assert one.folder.stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o777 for path in one.folder.iterdir()} == {0o600}
 
 
-def test_certificates_come_from_the_acme_authority_and_renew(one: Sandbox):
+def test_certificates_come_from_the_acme_authority_and_renew(one: Sandbox) -> None:
     listed = inside(one, "certbot certificates 2>/dev/null")
     assert re.search(r"Domains: pazpaz\.test\n.*VALID: [6-9]\d days", listed, re.DOTALL)
     assert inside(one, "systemctl is-active certbot.timer") == "active"
@@ -172,7 +172,7 @@ def test_certificates_come_from_the_acme_authority_and_renew(one: Sandbox):
 )
 def test_internal_certificates_verify_strictly_and_last_ten_years(
     one: Sandbox, service: str, address: str, ca: str, protocol: str
-):
+) -> None:
     ip = inside(
         one,
         f"docker inspect -f '{{{{range .NetworkSettings.Networks}}}}{{{{.IPAddress}}}}{{{{end}}}}' pazpaz-{service}",
@@ -186,14 +186,14 @@ def test_internal_certificates_verify_strictly_and_last_ten_years(
     assert said.splitlines()[0] == "Verify return code: 0 (ok)"
 
 
-def test_the_database_refuses_a_connection_without_tls(one: Sandbox):
+def test_the_database_refuses_a_connection_without_tls(one: Sandbox) -> None:
     done = run(
         "docker", "exec", one.container, "docker", "exec", "pazpaz-db", "psql", "host=db user=pazpaz dbname=pazpaz sslmode=disable"
     )  # fmt: skip
     assert "no encryption" in done.stderr
 
 
-def test_another_release_is_really_pulled_from_the_registry(one: Sandbox):
+def test_another_release_is_really_pulled_from_the_registry(one: Sandbox) -> None:
     image = "localhost:5000/pazpaz-backend:1.1.0"
     assert inside(one, f"docker images -q {image}") == ""
     pulled = inside(one, f"docker pull {image}")
@@ -202,7 +202,7 @@ def test_another_release_is_really_pulled_from_the_registry(one: Sandbox):
     inside(one, f"docker rmi {image}")
 
 
-def test_a_fresh_backup_that_can_be_read_through_is_there(one: Sandbox):
+def test_a_fresh_backup_that_can_be_read_through_is_there(one: Sandbox) -> None:
     newest = inside(one, "find /opt/pazpaz/backups -name '*.dump' -mmin -240 | sort | tail -n 1")
     assert newest
     inside(
@@ -212,7 +212,7 @@ def test_a_fresh_backup_that_can_be_read_through_is_there(one: Sandbox):
     assert inside(one, "systemctl is-active pazpaz-backup.timer") == "active"
 
 
-def test_an_unfinished_backup_leaves_nothing_that_looks_like_one(other: Sandbox):
+def test_an_unfinished_backup_leaves_nothing_that_looks_like_one(other: Sandbox) -> None:
     before = inside(other, "ls /opt/pazpaz/backups")
     inside(
         other,
@@ -222,7 +222,7 @@ def test_an_unfinished_backup_leaves_nothing_that_looks_like_one(other: Sandbox)
     inside(other, "systemctl reset-failed pazpaz-backup; systemctl start pazpaz-backup")
 
 
-def test_rows_and_disk_are_as_asked(one: Sandbox, other: Sandbox):
+def test_rows_and_disk_are_as_asked(one: Sandbox, other: Sandbox) -> None:
     assert int(inside(one, ROWS)) == 100_000
     assert int(inside(other, ROWS)) == OTHER_ROWS
     total = int(inside(other, "df -B1 --output=size /var/lib/docker | tail -n 1"))
@@ -230,7 +230,7 @@ def test_rows_and_disk_are_as_asked(one: Sandbox, other: Sandbox):
     assert inside(other, "df --output=source /opt/pazpaz/backups /var/lib/docker | tail -n 2 | uniq | wc -l") == "1"
 
 
-def test_two_servers_share_neither_keys_nor_passwords_nor_data(one: Sandbox, other: Sandbox):
+def test_two_servers_share_neither_keys_nor_passwords_nor_data(one: Sandbox, other: Sandbox) -> None:
     for name in ("id_ed25519", "ssh_host_ed25519_key", "sudo_password", "ports.json"):
         assert (one.folder / name).read_text() != (other.folder / name).read_text()
     assert inside(one, "cat /etc/machine-id") != inside(other, "cat /etc/machine-id")
@@ -245,14 +245,14 @@ def test_two_servers_share_neither_keys_nor_passwords_nor_data(one: Sandbox, oth
     assert "does not exist" in missing.stderr
 
 
-def test_up_again_changes_nothing(one: Sandbox):
+def test_up_again_changes_nothing(one: Sandbox) -> None:
     state = ("docker", "inspect", "-f", "{{.Id}} {{.State.StartedAt}}", one.container)
     before = run(*state).stdout
     assert lifecycle.up(ONE).state == "running"
     assert run(*state).stdout == before
 
 
-def test_up_brings_back_a_server_that_was_killed(other: Sandbox):
+def test_up_brings_back_a_server_that_was_killed(other: Sandbox) -> None:
     run("docker", "kill", other.container)
     assert lifecycle.status(OTHER).state == "exited"
     lifecycle.up(OTHER)
@@ -260,13 +260,13 @@ def test_up_brings_back_a_server_that_was_killed(other: Sandbox):
     assert int(inside(other, ROWS)) == OTHER_ROWS
 
 
-def test_up_refuses_to_turn_a_server_into_another_size(other: Sandbox):
+def test_up_refuses_to_turn_a_server_into_another_size(other: Sandbox) -> None:
     with pytest.raises(SandboxError, match=f"{OTHER_ROWS} rows"):
         lifecycle.up(OTHER, rows=5)
     assert int(inside(other, ROWS)) == OTHER_ROWS
 
 
-def test_reset_brings_back_the_known_state(one: Sandbox):
+def test_reset_brings_back_the_known_state(one: Sandbox) -> None:
     identity = {path.name: path.read_text() for path in one.folder.iterdir() if path.name != "sandbox.json"}
     environment = inside(one, "sha256sum < /opt/pazpaz/.env.production")
     inside(
@@ -291,7 +291,7 @@ def test_reset_brings_back_the_known_state(one: Sandbox):
     assert ssh(one, "sudo -S -p '' id -u", stdin=identity["sudo_password"]).stdout.strip() == "0"
 
 
-def test_the_server_survives_a_reboot_from_inside(one: Sandbox):
+def test_the_server_survives_a_reboot_from_inside(one: Sandbox) -> None:
     boot = inside(one, "cat /proc/1/stat | cut -d' ' -f22")
     run("docker", "restart", one.container)
     lifecycle.up(ONE)
@@ -302,7 +302,7 @@ def test_the_server_survives_a_reboot_from_inside(one: Sandbox):
     )
 
 
-def test_down_leaves_nothing_and_takes_nothing_else(one: Sandbox, other: Sandbox):
+def test_down_leaves_nothing_and_takes_nothing_else(one: Sandbox, other: Sandbox) -> None:
     assert lifecycle.down(OTHER)
     for kind in ("container", "volume"):
         listed = run("docker", kind, "ls", *(["--all"] if kind == "container" else []), "--format", "{{json .}}").stdout

@@ -62,14 +62,14 @@ def container() -> str:
     return own[0] if own else ""
 
 
-def test_what_is_put_comes_back(offsite: Bucket, tmp_path: Path):
+def test_what_is_put_comes_back(offsite: Bucket, tmp_path: Path) -> None:
     content = secrets.token_hex(5000)
     (tmp_path / "object").write_text(content)
     assert s3(offsite, "a/b.txt", "-T", str(tmp_path / "object"))[0] == "200"
     assert s3(offsite, "a/b.txt") == ("200", content)
 
 
-def test_without_the_right_keys_nothing_is_given(offsite: Bucket):
+def test_without_the_right_keys_nothing_is_given(offsite: Bucket) -> None:
     assert s3(offsite, "a/b.txt", secret="wrong")[0] == "403"
     url = f"{offsite.endpoint}/{offsite.name}/a/b.txt"
     plain = subprocess.run(
@@ -78,7 +78,7 @@ def test_without_the_right_keys_nothing_is_given(offsite: Bucket):
     assert plain.stdout == "403"
 
 
-def test_keys_are_private_and_the_port_is_on_loopback_only(offsite: Bucket):
+def test_keys_are_private_and_the_port_is_on_loopback_only(offsite: Bucket) -> None:
     folder = Path(offsite.secret_key_file).parent
     assert folder.stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
@@ -87,7 +87,7 @@ def test_keys_are_private_and_the_port_is_on_loopback_only(offsite: Bucket):
     assert [each["HostIp"] for each in bindings] == ["127.0.0.1"]
 
 
-def test_objects_outlive_a_stop_and_the_keys_stay(offsite: Bucket, tmp_path: Path):
+def test_objects_outlive_a_stop_and_the_keys_stay(offsite: Bucket, tmp_path: Path) -> None:
     (tmp_path / "object").write_text("kept")
     s3(offsite, "kept.txt", "-T", str(tmp_path / "object"))
     subprocess.run(["docker", "stop", "-t", "3", container()], capture_output=True, check=True)
@@ -97,7 +97,7 @@ def test_objects_outlive_a_stop_and_the_keys_stay(offsite: Bucket, tmp_path: Pat
     assert s3(again, "kept.txt") == ("200", "kept")
 
 
-def test_a_server_reaches_it_with_restic(offsite: Bucket, host: Host):
+def test_a_server_reaches_it_with_restic(offsite: Bucket, host: Host) -> None:
     access, secret = keys(offsite)
     here = bucket.status()
     repository = f"s3:{here.endpoint_of_servers}/{here.name}/restic-{secrets.token_hex(4)}"

@@ -176,7 +176,7 @@ def assert_half(record: dict[str, Any], state: str, reason: str) -> None:
     assert all("NOT REACHED" in cell["outputs"][-1]["text"] for cell in unreached)
 
 
-def test_kernel_killed(root: Root):
+def test_kernel_killed(root: Root) -> None:
     run = root.start()
     kernel_of(run).kill()
     out, err = run.communicate(timeout=60)
@@ -186,7 +186,7 @@ def test_kernel_killed(root: Root):
     root.verify()
 
 
-def test_runner_killed(root: Root):
+def test_runner_killed(root: Root) -> None:
     run = root.start()
     kernel = kernel_of(run)
     run.kill()
@@ -199,7 +199,7 @@ def test_runner_killed(root: Root):
     assert has_ended(kernel)
 
 
-def test_runner_and_kernel_killed_and_the_next_run_tells(root: Root):
+def test_runner_and_kernel_killed_and_the_next_run_tells(root: Root) -> None:
     run = root.start()
     kernel_of(run).kill()
     run.kill()
@@ -212,7 +212,7 @@ def test_runner_and_kernel_killed_and_the_next_run_tells(root: Root):
 
 
 @pytest.mark.parametrize(("number", "told"), [(signal.SIGTERM, "SIGTERM"), (signal.SIGINT, "Ctrl-C")])
-def test_stopped_by_a_signal(root: Root, number: signal.Signals, told: str):
+def test_stopped_by_a_signal(root: Root, number: signal.Signals, told: str) -> None:
     run = root.start()
     kernel = kernel_of(run)
     begun = time.monotonic()
@@ -226,7 +226,7 @@ def test_stopped_by_a_signal(root: Root, number: signal.Signals, told: str):
     root.verify()
 
 
-def test_a_cell_over_its_time(root: Root):
+def test_a_cell_over_its_time(root: Root) -> None:
     run = root.start("--cell-timeout", "12")
     out, _ = run.communicate(timeout=60)
     assert run.returncode == 5
@@ -235,7 +235,7 @@ def test_a_cell_over_its_time(root: Root):
     root.verify()
 
 
-def test_a_cell_that_will_not_be_interrupted_is_killed(root: Root):
+def test_a_cell_that_will_not_be_interrupted_is_killed(root: Root) -> None:
     run = root.start("--cell-timeout", "12", stubborn=True)
     run.communicate(timeout=60)
     assert run.returncode == 5
@@ -243,7 +243,7 @@ def test_a_cell_that_will_not_be_interrupted_is_killed(root: Root):
     root.verify()
 
 
-def test_sshd_stopped_in_the_middle(root: Root, host: Host):
+def test_sshd_stopped_in_the_middle(root: Root, host: Host) -> None:
     run = root.start()
     try:
         host.sh(
@@ -280,7 +280,7 @@ def fill(folder: Path) -> Path:
     return path
 
 
-def test_outputs_full_in_the_middle(small_outputs: Root):
+def test_outputs_full_in_the_middle(small_outputs: Root) -> None:
     root = small_outputs
     run = root.start()
     filler = fill(root.outputs)
@@ -304,7 +304,7 @@ def test_outputs_full_in_the_middle(small_outputs: Root):
     root.verify()
 
 
-def test_outputs_full_from_the_start(small_outputs: Root):
+def test_outputs_full_from_the_start(small_outputs: Root) -> None:
     fill(small_outputs.outputs)
     done = small_outputs.call("run", NOTEBOOK, "--target", small_outputs.target)
     assert done.returncode == 5
@@ -313,7 +313,7 @@ def test_outputs_full_from_the_start(small_outputs: Root):
     assert not small_outputs.gate.exists()
 
 
-def test_papermill_alone_leaves_the_same_record(root: Root):
+def test_papermill_alone_leaves_the_same_record(root: Root) -> None:
     root.go()
     ours = root.call("run", NOTEBOOK, "--target", root.target)
     assert ours.returncode in range(4), ours
@@ -358,7 +358,7 @@ def test_papermill_alone_leaves_the_same_record(root: Root):
     assert path.name != next(root.outputs.glob("*.ipynb")).name
 
 
-def test_papermills_kernel_killed(root: Root):
+def test_papermills_kernel_killed(root: Root) -> None:
     notebook = root.folder / "notebooks" / f"{NOTEBOOK}.ipynb"
     arguments = [
         str(notebook),
@@ -407,7 +407,7 @@ def run_all(client: Any, cells: list[dict[str, Any]]) -> None:
         assert reply["content"]["status"] == "ok", reply["content"]
 
 
-def test_run_all_in_jupyterlab_leaves_a_record_each_time(root: Root):
+def test_run_all_in_jupyterlab_leaves_a_record_each_time(root: Root) -> None:
     from jupyter_client.manager import KernelManager  # noqa: PLC0415 (slow to import)
 
     root.go()
@@ -435,7 +435,7 @@ def test_run_all_in_jupyterlab_leaves_a_record_each_time(root: Root):
     root.verify()
 
 
-def test_no_secret_is_in_anything_that_a_run_leaves(root: Root, host: Host):
+def test_no_secret_is_in_anything_that_a_run_leaves(root: Root, host: Host) -> None:
     root.go()
     state = sandbox_home() / host.name
     secrets = [(state / name).read_text().strip() for name in ("sudo_password", "synthetic_password")]

@@ -82,7 +82,7 @@ def serves(new: Host) -> None:
     assert json.loads(https(settings, "/api/v1/version").stdout)["version"] == "1.0.0"
 
 
-def test_a_bare_host_becomes_the_lost_one(lost: snapshot.Snapshot, new: Host, tmp_path: Path):
+def test_a_bare_host_becomes_the_lost_one(lost: snapshot.Snapshot, new: Host, tmp_path: Path) -> None:
     desk = Desk(tmp_path, f"sandbox@{new.name}")
     done = desk.apply(RECOVERY, lost=f"sandbox@{LOST}")
     assert done.applied["state"] == "applied", done
@@ -96,7 +96,9 @@ def test_a_bare_host_becomes_the_lost_one(lost: snapshot.Snapshot, new: Host, tm
 
 
 @pytest.mark.matrix
-def test_a_host_without_packages_becomes_the_lost_one(lost: snapshot.Snapshot, unequipped: Host, tmp_path: Path):
+def test_a_host_without_packages_becomes_the_lost_one(
+    lost: snapshot.Snapshot, unequipped: Host, tmp_path: Path
+) -> None:
     assert unequipped.sh("command -v docker restic certbot || true") == ""
     desk = Desk(tmp_path, f"sandbox@{unequipped.name}")
     done = desk.apply(RECOVERY, lost=f"sandbox@{LOST}")
@@ -110,7 +112,7 @@ def test_a_host_without_packages_becomes_the_lost_one(lost: snapshot.Snapshot, u
 @pytest.mark.parametrize("killed_at", [4, 9, 14])
 def test_a_recovery_that_was_killed_half_way_goes_on(
     lost: snapshot.Snapshot, new: Host, tmp_path: Path, killed_at: int
-):
+) -> None:
     desk = Desk(tmp_path, f"sandbox@{new.name}")
     running = desk.start_apply(RECOVERY, lost=f"sandbox@{LOST}")
     assert running.until_step(killed_at)
@@ -124,7 +126,7 @@ def test_a_recovery_that_was_killed_half_way_goes_on(
 @pytest.mark.matrix
 def test_users_may_delete_uploads_before_a_recovery_that_was_killed_goes_on(
     lost: snapshot.Snapshot, new: Host, tmp_path: Path
-):
+) -> None:
     desk = Desk(tmp_path, f"sandbox@{new.name}")
     running = desk.start_apply(RECOVERY, lost=f"sandbox@{LOST}")
     assert running.until(
@@ -140,7 +142,7 @@ def test_users_may_delete_uploads_before_a_recovery_that_was_killed_goes_on(
     assert lost.topic("object").keys() - snapshot.take(new).topic("object").keys() == {key}
 
 
-def test_a_server_that_is_not_bare_is_refused(host: Host, tmp_path: Path):
+def test_a_server_that_is_not_bare_is_refused(host: Host, tmp_path: Path) -> None:
     before = snapshot.take(host)
     done = Desk(tmp_path, f"sandbox@{host.name}").run(
         "run", RECOVERY, "-t", f"sandbox@{host.name}", "--no-html", "--apply", "--confirm", "x"

@@ -56,7 +56,7 @@ def held(away: Elsewhere, folder: str = "") -> set[str]:
     return {path.relative_to(away.place).as_posix() for path in found}
 
 
-def test_the_newest_good_ones_stay_whatever_is_newer(host: Host, desk: Desk):
+def test_the_newest_good_ones_stay_whatever_is_newer(host: Host, desk: Desk) -> None:
     host.sh(BROKEN)
     before, there = snapshot.take(host), dumps(host)
     dry = desk.dry_run(RETENTION)
@@ -71,7 +71,7 @@ def test_the_newest_good_ones_stay_whatever_is_newer(host: Host, desk: Desk):
 
 
 @pytest.mark.matrix
-def test_cut_off_before_it_deletes_it_is_taken_back(host: Host, desk: Desk):
+def test_cut_off_before_it_deletes_it_is_taken_back(host: Host, desk: Desk) -> None:
     host.sh(AGED)
     before = host.sh(STAT)
     running = desk.start_apply(RETENTION)
@@ -87,7 +87,7 @@ def test_cut_off_before_it_deletes_it_is_taken_back(host: Host, desk: Desk):
 
 
 @pytest.mark.matrix
-def test_old_copies_go_with_what_lies_beside_them(host: Host, desk: Desk):
+def test_old_copies_go_with_what_lies_beside_them(host: Host, desk: Desk) -> None:
     host.sh(AGED)
     there = dumps(host)
     done = desk.apply(RETENTION)
@@ -100,7 +100,7 @@ def test_old_copies_go_with_what_lies_beside_them(host: Host, desk: Desk):
     assert again.plan["steps"] == [], again
 
 
-def test_old_runs_leave_the_repository_and_then_the_place_off_the_server(host: Host, desk: Desk):
+def test_old_runs_leave_the_repository_and_then_the_place_off_the_server(host: Host, desk: Desk) -> None:
     host.reset()  # with a repository of its own: while a young copy is left only off the server, nothing is deleted there
     assert desk.apply(FULL).applied["state"] == "applied"
     young, old = [forge(host, days) for days in (5, 10)], [forge(host, days) for days in (35, 45)]
@@ -120,7 +120,7 @@ def test_old_runs_leave_the_repository_and_then_the_place_off_the_server(host: H
 
 
 @pytest.mark.matrix
-def test_what_the_server_s_repository_has_lost_is_not_deleted_off_it(host: Host, desk: Desk):
+def test_what_the_server_s_repository_has_lost_is_not_deleted_off_it(host: Host, desk: Desk) -> None:
     host.reset()
     assert desk.apply(FULL, classes="configuration").applied["state"] == "applied"
     old = [forge(host, days) for days in (1, 2, 3, 60)][-1]
@@ -148,7 +148,7 @@ def test_what_the_server_s_repository_has_lost_is_not_deleted_off_it(host: Host,
 
 
 @pytest.mark.matrix
-def test_a_retention_that_was_cut_off_before_its_catalogue_goes_on(host: Host, desk: Desk):
+def test_a_retention_that_was_cut_off_before_its_catalogue_goes_on(host: Host, desk: Desk) -> None:
     assert desk.apply(FULL, classes="configuration", off_server=False).applied["state"] == "applied"
     old = [forge(host, days) for days in (1, 2, 3, 60)][-1]
     assert desk.apply(FULL, classes="configuration", off_server=False).applied["state"] == "applied"
@@ -165,7 +165,7 @@ def test_a_retention_that_was_cut_off_before_its_catalogue_goes_on(host: Host, d
 
 
 @pytest.mark.matrix
-def test_copies_off_the_server_stay_when_the_server_has_lost_its_own(host: Host, desk: Desk):
+def test_copies_off_the_server_stay_when_the_server_has_lost_its_own(host: Host, desk: Desk) -> None:
     assert desk.apply(FULL, classes="configuration").applied["state"] == "applied"
     away = Elsewhere.of(host)
     kept = {path.name for path in away.place.rglob("*")}

@@ -153,11 +153,11 @@ IN_CI = {"database-password", "encryption-key"}  # the other two are among the l
 @pytest.mark.parametrize(
     "secret", [name if name in IN_CI else pytest.param(name, marks=pytest.mark.matrix) for name in SECRETS]
 )
-def test_rotated_and_taken_back(host: Host, desk: Desk, settings: Parameters, secret: str):
+def test_rotated_and_taken_back(host: Host, desk: Desk, settings: Parameters, secret: str) -> None:
     there_and_back(host, desk, settings, secret)
 
 
-def test_confirmed_and_then_no_way_back(host: Host, desk: Desk, settings: Parameters):
+def test_confirmed_and_then_no_way_back(host: Host, desk: Desk, settings: Parameters) -> None:
     before = canaries.secrets_of(host)
     done = desk.apply(ROTATE, secret="redis-password")
     applied(done)
@@ -183,7 +183,7 @@ def test_confirmed_and_then_no_way_back(host: Host, desk: Desk, settings: Parame
     assert {key for row in told for key in row} == {"secret", "state", "at", "run"}
 
 
-def test_what_cannot_work_is_refused_before_anything_is_done(host: Host, desk: Desk):
+def test_what_cannot_work_is_refused_before_anything_is_done(host: Host, desk: Desk) -> None:
     before = snapshot.take(host)
     for values in ({"secret": "root-password"}, {"secret": "jwt-secret", "action": "confirm"}):
         done = desk.dry_run(ROTATE, **values)
@@ -208,7 +208,7 @@ def test_what_cannot_work_is_refused_before_anything_is_done(host: Host, desk: D
 
 
 @pytest.mark.matrix
-def test_a_queued_job_outlives_the_redis_password(host: Host, desk: Desk, settings: Parameters):
+def test_a_queued_job_outlives_the_redis_password(host: Host, desk: Desk, settings: Parameters) -> None:
     bearer = ("-H", f"Authorization: Bearer {token(settings)}")
     host.sh("docker stop pazpaz-arq-worker")
     body = json.dumps({"kind": "echo", "payload": "queued before"})
@@ -224,7 +224,7 @@ def test_a_queued_job_outlives_the_redis_password(host: Host, desk: Desk, settin
 
 
 @pytest.mark.matrix
-def test_the_old_key_stays_until_a_backup_under_the_new_one(host: Host, desk: Desk, settings: Parameters):
+def test_the_old_key_stays_until_a_backup_under_the_new_one(host: Host, desk: Desk, settings: Parameters) -> None:
     before = canaries.secrets_of(host)
     applied(desk.apply(ROTATE, secret="encryption-key"))
     early = desk.dry_run(ROTATE, secret="encryption-key", action="finish")
@@ -237,7 +237,7 @@ def test_the_old_key_stays_until_a_backup_under_the_new_one(host: Host, desk: De
 
 @pytest.mark.matrix
 @pytest.mark.parametrize("secret", SECRETS)
-def test_the_plan_as_shell_text_does_the_same(host: Host, desk: Desk, settings: Parameters, secret: str):
+def test_the_plan_as_shell_text_does_the_same(host: Host, desk: Desk, settings: Parameters, secret: str) -> None:
     before = canaries.secrets_of(host)
     text = desk.run("run", ROTATE, "--target", desk.target, "--instructions", "-p", "secret", secret)
     assert text.code == 0, text
@@ -255,7 +255,7 @@ def test_the_plan_as_shell_text_does_the_same(host: Host, desk: Desk, settings: 
 
 
 @pytest.mark.matrix
-def test_rows_half_under_the_new_key_are_brought_to_one_key(host: Host, desk: Desk, settings: Parameters):
+def test_rows_half_under_the_new_key_are_brought_to_one_key(host: Host, desk: Desk, settings: Parameters) -> None:
     """The re-encryption fails in the middle: the run takes itself back, and every row opens again."""
     before = canaries.secrets_of(host)
     slow = "create function public.slow() returns trigger language plpgsql as 'begin if random() < 0.002 then raise exception ''no''; end if; return new; end'"
@@ -277,7 +277,9 @@ def test_rows_half_under_the_new_key_are_brought_to_one_key(host: Host, desk: De
 
 
 @pytest.mark.matrix
-def test_a_resumed_run_that_goes_wrong_takes_its_forerunner_back_too(host: Host, desk: Desk, settings: Parameters):
+def test_a_resumed_run_that_goes_wrong_takes_its_forerunner_back_too(
+    host: Host, desk: Desk, settings: Parameters
+) -> None:
     """Killed when every row is under the new key; then something else breaks while it is gone on with."""
     before = canaries.secrets_of(host)
     running = desk.start_apply(ROTATE, secret="encryption-key")

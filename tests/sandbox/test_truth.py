@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from changes import Desk
 
     from conftest import Host
+    from sandbox.faults.fault import Fault
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(400)]
 
@@ -104,7 +105,7 @@ def look(settings: parameters.Parameters, *also: str) -> dict[str, Verdicts]:
 
     `also` names notebooks that look at more before they change anything.
     """
-    wanted = {}
+    wanted: dict[str, Any] = {}
     for name in (*READ_NOTEBOOKS, *also):
         values = {item.name: item.default for item in notebook.find(name).parameters}
         wanted |= {fact.name: fact for fact in bundles.facts(name, values)}
@@ -140,7 +141,7 @@ def paper_notices(host: Host) -> bool:
     return host.sh(script, check=False).strip() != "0"
 
 
-def noticed(host: Host, fault: injection.Fault) -> tuple[set[tuple[str, str, str]], bool]:
+def noticed(host: Host, fault: Fault) -> tuple[set[tuple[str, str, str]], bool]:
     """Look, put a fault in, look again, take it out; return what is new, and whether the paper's check saw anything.
 
     The look before is what counts as usual: an earlier fault may have left lines in logs or restarts behind.

@@ -56,7 +56,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory, host: Host, warm: Warm) -> De
 
 
 @pytest.mark.matrix
-def test_one_object_comes_back_and_the_others_stay(host: Host, desk: Desk):
+def test_one_object_comes_back_and_the_others_stay(host: Host, desk: Desk) -> None:
     before = objects(host)
     gone, changed = sorted(before)[:2]
     store(
@@ -79,7 +79,7 @@ def test_one_object_comes_back_and_the_others_stay(host: Host, desk: Desk):
     assert "no object of the key" in refused.text
 
 
-def test_all_come_back_into_an_empty_volume_and_undo_swaps_back(host: Host, desk: Desk):
+def test_all_come_back_into_an_empty_volume_and_undo_swaps_back(host: Host, desk: Desk) -> None:
     store(host, "store.put_object(bucket, 'since/then', io.BytesIO(b'new'), 3)")
     before = objects(host)
     owners = host.sh(
@@ -102,7 +102,7 @@ def test_all_come_back_into_an_empty_volume_and_undo_swaps_back(host: Host, desk
     assert any("uploads" in row["tags"] for row in snapshots(host))
 
 
-def test_a_run_that_is_not_there_is_refused(desk: Desk, tmp_path: Path):
+def test_a_run_that_is_not_there_is_refused(desk: Desk, tmp_path: Path) -> None:
     for value in ("yesterday", "20200101T000000Z"):
         refused = desk.dry_run(RESTORE, backup=value)
         assert refused.code == REFUSED, refused

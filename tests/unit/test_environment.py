@@ -26,10 +26,10 @@ def offered() -> dict[str, str]:
     return {item.name: str(item.specifier) for item in packages}
 
 
-def test_both_lists_name_the_same_packages_and_versions():
+def test_both_lists_name_the_same_packages_and_versions() -> None:
     assert offered() == wanted()
 
 
-def test_environment_installs_the_project_itself():
+def test_environment_installs_the_project_itself() -> None:
     environment = YAML(typ="safe").load(project_root() / "environment.yml")
     assert "-e ." in environment["dependencies"][-1]["pip"]

@@ -60,7 +60,9 @@ def server(tmp_path: Path) -> Server:
         ("manifest", (WRITES, "manifests", "", "pazpaz-db"), "snapshot-manifest.json"),
     ],
 )
-def test_a_copy_that_failed_is_made_again(server: Server, name: str, words: tuple[str, ...], mark: str, ends: str):
+def test_a_copy_that_failed_is_made_again(
+    server: Server, name: str, words: tuple[str, ...], mark: str, ends: str
+) -> None:
     server.program("docker", "echo '{}'")
     words = tuple(str(server.folder / word) if word == "manifests" else word for word in words)
     server.program("restic", ends)
@@ -72,7 +74,7 @@ def test_a_copy_that_failed_is_made_again(server: Server, name: str, words: tupl
     assert (server.work / mark).read_text().strip() == SUMMARY
 
 
-def test_a_password_that_does_not_open_the_repository_replaces_none(server: Server):
+def test_a_password_that_does_not_open_the_repository_replaces_none(server: Server) -> None:
     file, store = server.folder / "etc" / "password", server.folder / "restic"
     server.program("restic", "while [ $# -gt 0 ]; do if [ $1 = --password-file ]; then grep -qx right $2; exit; fi; shift; done; exit 1")  # fmt: skip
     lay = ("repository_password", str(file), str(store))
@@ -91,7 +93,7 @@ def test_a_password_that_does_not_open_the_repository_replaces_none(server: Serv
     assert file.with_name("password.before").read_text() == "wrong"
 
 
-def test_a_list_of_objects_that_was_cut_off_is_made_again(server: Server):
+def test_a_list_of_objects_that_was_cut_off_is_made_again(server: Server) -> None:
     (server.work / "frozen-uploads.json").write_text('{"frozen_at":1700000000.5}')
     server.program("docker", """echo '{"size": 3}'; exit 1""")
     assert server.run("list_objects", "uploads", "pazpaz-api", "").returncode == 1
@@ -111,7 +113,7 @@ def test_a_list_of_objects_that_was_cut_off_is_made_again(server: Server):
         ("", 1, "2 of 2 objects are missing or differ"),
     ],
 )
-def test_what_is_listed_must_be_recovered_and_more_is_said(server: Server, found: str, code: int, said: str):
+def test_what_is_listed_must_be_recovered_and_more_is_said(server: Server, found: str, code: int, said: str) -> None:
     listed, mark = server.folder / "listed", server.work / "compared"
     listed.write_text("b\na\n")
     server.program("docker", f"printf %s '{found}'")
@@ -121,7 +123,7 @@ def test_what_is_listed_must_be_recovered_and_more_is_said(server: Server, found
     assert mark.exists() == (code == 0)
 
 
-def test_a_store_that_does_not_answer_is_not_a_comparison(server: Server):
+def test_a_store_that_does_not_answer_is_not_a_comparison(server: Server) -> None:
     (server.folder / "listed").write_text("")
     server.program("docker", "exit 1")
     mark = server.work / "compared"
@@ -174,7 +176,7 @@ class Store:
         return Answer(stored)
 
 
-def test_what_users_delete_or_replace_while_it_is_read_is_left_out(capsys: pytest.CaptureFixture[str]):
+def test_what_users_delete_or_replace_while_it_is_read_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
     store = Store(
         Item("stays", 100, 100), Item("deleted", 100, None), Item("replaced", 100, 102), Item("later", 500, 500)
     )

@@ -21,7 +21,7 @@ echo "$1 of $last in run $RUN"
 """
 
 
-def test_logs_that_were_saved_are_kept_when_a_run_goes_on(tmp_path: Path, parameters: Parameters):
+def test_logs_that_were_saved_are_kept_when_a_run_goes_on(tmp_path: Path, parameters: Parameters) -> None:
     """A run is killed after one container was made anew; the resumed one saves the rest, and no new log over an old one."""
     (tmp_path / "docker").write_text(DOCKER)
     (tmp_path / "docker").chmod(0o755)

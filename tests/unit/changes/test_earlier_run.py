@@ -46,7 +46,7 @@ def journal(*begun: str, header: dict[str, Any] | None = None, state: str = "", 
     ]
 
 
-def test_begun_steps_are_taken_back_the_last_one_first():
+def test_begun_steps_are_taken_back_the_last_one_first() -> None:
     earlier = earlier_run.of_events(RUN, journal("a", "b", "c"))
     made = earlier_run.undo_plan(earlier, "sandbox", "20261124T120000Z")
     assert [step.command.argv for step in made.steps] == [("undo", "shared"), ("undo", "a"), ("undo", "shared")]
@@ -57,32 +57,32 @@ def test_begun_steps_are_taken_back_the_last_one_first():
     assert earlier.ended == {"a", "b"}
 
 
-def test_only_what_was_begun_is_taken_back():
+def test_only_what_was_begun_is_taken_back() -> None:
     made = earlier_run.undo_plan(earlier_run.of_events(RUN, journal("a")), "sandbox", "20261124T120000Z")
     assert [step.command.argv for step in made.steps] == [("undo", "a"), ("undo", "shared")]
     nothing = earlier_run.undo_plan(earlier_run.of_events(RUN, journal()), "sandbox", "20261124T120000Z")
     assert not nothing.steps
 
 
-def test_a_run_that_took_its_steps_back_has_nothing_left():
+def test_a_run_that_took_its_steps_back_has_nothing_left() -> None:
     earlier = earlier_run.of_events(RUN, journal("a", "b", state="rolled back"))
     assert earlier_run.undo_plan(earlier, "sandbox", "20261124T120000Z").steps == ()
 
 
-def test_an_undo_is_not_undone():
+def test_an_undo_is_not_undone() -> None:
     earlier = earlier_run.of_events(RUN, journal("a", header={"undoes": "other"}))
     with pytest.raises(PreflightError, match="is itself an undo"):
         earlier_run.undo_plan(earlier, "sandbox", "20261124T120000Z")
 
 
-def test_what_a_resumed_run_had_begun_before_is_taken_back_too():
+def test_what_a_resumed_run_had_begun_before_is_taken_back_too() -> None:
     first = earlier_run.of_events(RUN, journal("a"))
     second = earlier_run.of_events("second", journal("b", "c", header={"resumes": RUN}), lambda _name: first)
     assert [step.name for step in second.all_begun] == ["a", "b", "c"]
     assert second.runs == {"second", RUN}
 
 
-def test_what_a_resumed_run_began_again_goes_back_once_in_the_procedure_s_order():
+def test_what_a_resumed_run_began_again_goes_back_once_in_the_procedure_s_order() -> None:
     first = earlier_run.of_events(RUN, journal("a", "b"))
     second = earlier_run.of_events("second", journal("a", "c", header={"resumes": RUN}), lambda _name: first)
     assert [step.name for step in second.all_begun] == ["a", "b", "c"]
@@ -92,7 +92,7 @@ def test_what_a_resumed_run_began_again_goes_back_once_in_the_procedure_s_order(
     assert back.all_begun == (), "a resumed run that was taken back took its forerunners with it"
 
 
-def test_a_danger_is_a_danger_to_take_back():
+def test_a_danger_is_a_danger_to_take_back() -> None:
     earlier = earlier_run.of_events(RUN, journal("a", header={"kind": "danger"}))
     assert earlier_run.undo_plan(earlier, "sandbox", "20261124T120000Z").danger
 
@@ -110,7 +110,9 @@ def written(outputs: Path, time: str, *begun: str, **header: Any) -> str:
     return name
 
 
-def test_a_later_change_that_was_taken_back_itself_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_later_change_that_was_taken_back_itself_does_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     first = written(tmp_path, "20261124T110000Z", "a")
     second = written(tmp_path, "20261124T120000Z", "b")

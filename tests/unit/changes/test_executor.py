@@ -50,7 +50,7 @@ def carry_out(tmp_path: Path, *steps: Step) -> tuple[list[str], Path]:
     return told, journal.place
 
 
-def test_each_step_is_told_when_it_begins_and_when_it_ends(tmp_path: Path):
+def test_each_step_is_told_when_it_begins_and_when_it_ends(tmp_path: Path) -> None:
     steps = (Step("a", Command(("true",), why="look")), Step("b", Command(("false",))), Step("c", Command(("true",))))
     told, _ = carry_out(tmp_path, *steps)
     assert told[:3] == ["1/3 a: look ...", told[1], "2/3 b ..."]
@@ -59,7 +59,7 @@ def test_each_step_is_told_when_it_begins_and_when_it_ends(tmp_path: Path):
     assert len(told) == 4
 
 
-def test_a_wait_says_now_and_then_what_it_waits_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_wait_says_now_and_then_what_it_waits_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(executor, "TELL_SECONDS", 0.0)
     monkeypatch.setattr(executor, "WAIT_SECONDS", 0.02)
     step = Step("wait", Command(("sh", "-c", SLOW, str(tmp_path / "log"))), within_seconds=5)
@@ -68,7 +68,7 @@ def test_a_wait_says_now_and_then_what_it_waits_for(tmp_path: Path, monkeypatch:
     assert [event.kind for event in read(journal).events] == ["run.start", "step.start", "step.end"]
 
 
-def test_twelve_hours_are_not_told_in_thousands_of_lines(monkeypatch: pytest.MonkeyPatch):
+def test_twelve_hours_are_not_told_in_thousands_of_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
     now = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])

@@ -53,25 +53,25 @@ def change(name: str, *argv: str, **options: object) -> Step:
 
 @settings(max_examples=8)
 @given(WORDS)
-def test_bash_reads_back_every_argument(words: list[str]):
+def test_bash_reads_back_every_argument(words: list[str]) -> None:
     done = bash(text_of(Command(("python3", "-S", "-c", SHOW, *words))))
     assert json.loads(done.stdout) == words
 
 
 @settings(max_examples=8)
 @given(WORDS)
-def test_a_script_of_several_lines_gets_its_arguments_and_an_empty_input(words: list[str]):
+def test_a_script_of_several_lines_gets_its_arguments_and_an_empty_input(words: list[str]) -> None:
     script = 'set -eu\nwhile [ $# -gt 0 ]; do printf "%s\\0" "$1"; shift; done\ncat'
     done = bash(text_of(Command(("bash", "-c", script, "name", *words))) + "\necho after")
     assert done.stdout == "".join(f"{word}\0" for word in words) + "after\n"
 
 
-def test_quotes_and_dollars_of_a_script_are_kept():
+def test_quotes_and_dollars_of_a_script_are_kept() -> None:
     script = 'set -eu\nx=\'a "b"\'\nprintf \'%s|%s|%s\' "$x" "$1" "$(echo `echo deep`)"\n# it\'s'
     assert bash(text_of(Command(("bash", "-c", script, "name", "$HOME")))).stdout == 'a "b"|$HOME|deep'
 
 
-def test_all_steps_run_in_order_and_the_first_failure_ends_it(tmp_path: Path):
+def test_all_steps_run_in_order_and_the_first_failure_ends_it(tmp_path: Path) -> None:
     marks = [tmp_path / name for name in ("one", "two", "three")]
     steps = [change("a", "touch", str(marks[0])), change("b", "false"), change("c", "touch", str(marks[2]))]
     done = paste(tmp_path, shell_text(plan(*steps)) + "\necho still here")
@@ -80,7 +80,7 @@ def test_all_steps_run_in_order_and_the_first_failure_ends_it(tmp_path: Path):
     assert done.stdout.endswith("still here\n"), "the operator's shell goes on"
 
 
-def test_a_step_that_is_done_is_left_out_and_other_exit_codes_are_accepted(tmp_path: Path):
+def test_a_step_that_is_done_is_left_out_and_other_exit_codes_are_accepted(tmp_path: Path) -> None:
     mark = tmp_path / "one"
     skipped = change("a", "touch", str(mark), done=Command(("true",)))
     accepted = Step("b", Command(("bash", "-c", "exit 3"), changes=True, expect={0: "ok", 3: "fine"}), no_undo="none")
@@ -89,7 +89,7 @@ def test_a_step_that_is_done_is_left_out_and_other_exit_codes_are_accepted(tmp_p
     assert "all 2 steps are done" in done.stdout
 
 
-def test_a_wait_asks_again_until_it_is_so(tmp_path: Path):
+def test_a_wait_asks_again_until_it_is_so(tmp_path: Path) -> None:
     log = tmp_path / "log"
     probe = Command(("bash", "-c", 'echo x >> "$0"; [ "$(wc -l < "$0")" -ge 2 ]', str(log)))
     done = bash(shell_text(plan(Step("wait", probe, within_seconds=5))))
@@ -97,7 +97,7 @@ def test_a_wait_asks_again_until_it_is_so(tmp_path: Path):
     assert "all 1 steps are done" in done.stdout
 
 
-def test_the_undo_stands_there_as_comments(tmp_path: Path):
+def test_the_undo_stands_there_as_comments(tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     undo = Step("remove", Command(("rm", str(mark)), changes=True, why="take it away"))
     step = Step("make", Command(("touch", str(mark)), changes=True), undo=(undo,))
@@ -110,7 +110,7 @@ def test_the_undo_stands_there_as_comments(tmp_path: Path):
     assert not (tmp_path / "state" / "lock").exists()
 
 
-def test_it_holds_the_lock_as_a_run_does_and_gives_it_back(tmp_path: Path):
+def test_it_holds_the_lock_as_a_run_does_and_gives_it_back(tmp_path: Path) -> None:
     place = tmp_path / "state" / "lock"
     done = paste(tmp_path, shell_text(plan(change("look", "cat", str(place)), change("fail", "false"))))
     held = lock.parse(done.stdout)
@@ -121,7 +121,7 @@ def test_it_holds_the_lock_as_a_run_does_and_gives_it_back(tmp_path: Path):
     assert list(place.parent.iterdir()) == [], "also where a step fails"
 
 
-def test_while_another_holds_the_lock_nothing_is_done_and_the_holder_is_named(tmp_path: Path):
+def test_while_another_holds_the_lock_nothing_is_done_and_the_holder_is_named(tmp_path: Path) -> None:
     place, mark = tmp_path / "state" / "lock", tmp_path / "mark"
     place.parent.mkdir()
     place.write_text('{"operator": "ada"}\n')
@@ -142,7 +142,7 @@ def _hangup_heard() -> Iterator[None]:
 
 @pytest.mark.usefixtures("_hangup_heard")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_interrupted_it_gives_the_lock_back(tmp_path: Path, number: signal.Signals):
+def test_interrupted_it_gives_the_lock_back(tmp_path: Path, number: signal.Signals) -> None:
     place = tmp_path / "state" / "lock"
     text = shell_text(plan(change("wait", "bash", "-c", "echo begun; exec sleep 30")))
     with subprocess.Popen(
@@ -157,5 +157,5 @@ def test_interrupted_it_gives_the_lock_back(tmp_path: Path, number: signal.Signa
     assert not place.exists()
 
 
-def test_what_changes_nothing_takes_no_lock():
+def test_what_changes_nothing_takes_no_lock() -> None:
     assert lock.PLACE not in shell_text(plan(Step("look", Command(("true",)))))

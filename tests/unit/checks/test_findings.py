@@ -478,7 +478,7 @@ def test_every_finding_opens_a_notebook(parameters: Parameters) -> None:
     assert [row for row in findings if not NOTEBOOK.fullmatch(row.next) or not row.reason] == []
 
 
-def test_a_query_of_ones_own_that_failed_is_never_ok(parameters: Parameters, given: Callable[..., Facts]):
+def test_a_query_of_ones_own_that_failed_is_never_ok(parameters: Parameters, given: Callable[..., Facts]) -> None:
     failed = database.answered(given(query=Missing("query", 'column "no_such" does not exist')), parameters)
     assert [(row.state, row.check) for row in failed] == [(State.UNKNOWN, "database.answered")]
     assert "no_such" in failed[0].reason

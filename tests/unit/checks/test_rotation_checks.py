@@ -31,14 +31,14 @@ def facts(*entries: Entry, changed: float = 3, **more: object) -> Facts:
 @pytest.mark.parametrize(
     ("days", "state"), [(364.9, State.OK), (365, State.WARNING), (1094.9, State.WARNING), (1095, State.CRITICAL)]
 )
-def test_age_at_its_limits(parameters: Parameters, days: float, state: State):
+def test_age_at_its_limits(parameters: Parameters, days: float, state: State) -> None:
     found = {row.subject: row for row in rotation.ages(facts(entry("begun", days), entry("rotated", days)), parameters)}
     assert found["jwt-secret"].state is state
     assert found["redis-password"].value == "at least 3 days"
     assert len(found) == 4
 
 
-def test_what_was_taken_back_does_not_make_a_secret_younger(parameters: Parameters):
+def test_what_was_taken_back_does_not_make_a_secret_younger(parameters: Parameters) -> None:
     log = [
         entry("rotated", 400, run="A"),
         entry("finished", 399, run="A"),
@@ -60,7 +60,7 @@ def test_what_was_taken_back_does_not_make_a_secret_younger(parameters: Paramete
         ([entry("begun", 30), entry("undone", 1)], None),
     ],
 )
-def test_what_is_unfinished(parameters: Parameters, log: list[Entry], state: State | None):
+def test_what_is_unfinished(parameters: Parameters, log: list[Entry], state: State | None) -> None:
     found = rotation.unfinished(facts(*log), parameters)
     assert [row.state for row in found] == ([state] if state else [])
 
@@ -73,20 +73,20 @@ def test_what_is_unfinished(parameters: Parameters, log: list[Entry], state: Sta
 )  # fmt: skip
 def test_a_login_ends_with_its_key_and_only_then(
     parameters: Parameters, rotated_days: float | None, earlier: str, state: State
-):
+) -> None:
     log = [] if rotated_days is None else [entry("rotated", rotated_days)]
     session = Session(earlier, (NOW - DAY).timestamp())
     assert [row.state for row in rotation.session(facts(*log, session=session), parameters)] == [state]
 
 
 @pytest.mark.parametrize(("began_days", "rows"), [(2, 0), (0.8, 1)])
-def test_a_login_of_a_resumed_rotation_says_nothing(parameters: Parameters, began_days: float, rows: int):
+def test_a_login_of_a_resumed_rotation_says_nothing(parameters: Parameters, began_days: float, rows: int) -> None:
     log = [entry("begun", began_days), entry("rotated", 0.5)]
     session = Session("accepted", (NOW - DAY).timestamp())
     assert len(rotation.session(facts(*log, session=session), parameters)) == rows
 
 
-def test_no_evidence_is_unknown(parameters: Parameters):
+def test_no_evidence_is_unknown(parameters: Parameters) -> None:
     lacking = Facts({"rotation": Missing("rotation", "x"), "session": Missing("session", "y")}, {}, seconds=0)
     found = [
         row for check in (rotation.ages, rotation.unfinished, rotation.session) for row in check(lacking, parameters)
@@ -94,7 +94,7 @@ def test_no_evidence_is_unknown(parameters: Parameters):
     assert [row.state for row in found] == [State.UNKNOWN] * 3
 
 
-def test_the_table_shows_every_secret_with_its_age_and_what_waits(parameters: Parameters):
+def test_the_table_shows_every_secret_with_its_age_and_what_waits(parameters: Parameters) -> None:
     shown = tables.secrets(facts(entry("rotated", 40)))
     assert shown.title == "4 secrets, 1 of them to be confirmed"
     assert [row[1:4] for row in shown.rows if row[1] == "jwt-secret"] == [

@@ -58,7 +58,7 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     return calling
 
 
-def test_help_imports_nothing_slow():
+def test_help_imports_nothing_slow() -> None:
     script = "import sys\nfrom runbook.cli import _call\n_call(['--help'])\nprint(sorted(sys.modules), file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert "Commands" in done.stdout
@@ -66,7 +66,7 @@ def test_help_imports_nothing_slow():
 
 
 @pytest.mark.parametrize("name", [name for name in cli.COMMANDS if name != "sandbox"])
-def test_every_command_has_help(name: str):
+def test_every_command_has_help(name: str) -> None:
     done = CliRunner().invoke(cli.cli, [name, "--help"])
     assert done.exit_code == 0, done.output
     assert "Usage" in done.output
@@ -89,7 +89,7 @@ def test_every_command_has_help(name: str):
 )
 def test_bad_input_is_told_on_one_screen(
     call: Callable[..., Done], arguments: list[str], code: int, told: str, tmp_path: Path
-):
+) -> None:
     done = call(*arguments)
     assert done.returncode == code, done.stderr
     assert told in done.stderr
@@ -98,14 +98,14 @@ def test_bad_input_is_told_on_one_screen(
     assert list(tmp_path.rglob("*.ipynb")) == list(tmp_path.rglob("*.jsonl")) == []
 
 
-def test_problems_of_parameters_and_of_the_params_file_are_told_together(call: Callable[..., Done]):
+def test_problems_of_parameters_and_of_the_params_file_are_told_together(call: Callable[..., Done]) -> None:
     done = call("run", "04-health/quick", "--target", "nowhere", "-p", "dept", "x")
     assert done.returncode == 4
     assert "'dept'" in done.stderr
     assert "nowhere.yaml" in done.stderr
 
 
-def test_a_long_error_is_cut_to_a_screen(capsys: pytest.CaptureFixture[str]):
+def test_a_long_error_is_cut_to_a_screen(capsys: pytest.CaptureFixture[str]) -> None:
     tell(ParametersError("params/x.yaml", [f"line {number}: wrong" for number in range(200)], remedy="mend these"))
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) <= LINES_OF_AN_ERROR + 1
@@ -113,17 +113,17 @@ def test_a_long_error_is_cut_to_a_screen(capsys: pytest.CaptureFixture[str]):
     assert "mend these" in lines[-1]
 
 
-def test_control_characters_of_an_error_do_not_reach_the_terminal(capsys: pytest.CaptureFixture[str]):
+def test_control_characters_of_an_error_do_not_reach_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     tell(RunbookError("the server said \x1b]0;owned\x07 and \x9b31m"))
     assert "\x1b" not in (told := capsys.readouterr().err)
     assert "\x9b" not in told
 
 
-def test_exit_codes_of_the_tree():
+def test_exit_codes_of_the_tree() -> None:
     assert (ParametersError("x", ["y"]).exit_code, RunbookError("x").exit_code, CommandError.exit_code) == (4, 5, 5)
 
 
-def test_columns_are_aligned_and_the_last_may_be_long():
+def test_columns_are_aligned_and_the_last_may_be_long() -> None:
     text = columns(("a", "bb"), [("xxx", "y" * 200), (1, "two\nlines")])
     first, second, third = text.splitlines()
     assert first == "a    bb"
@@ -131,7 +131,7 @@ def test_columns_are_aligned_and_the_last_may_be_long():
     assert third == "1    two lines"
 
 
-def test_a_closed_pipe_is_no_error():
+def test_a_closed_pipe_is_no_error() -> None:
     listing = subprocess.Popen(
         [sys.executable, "-P", "-m", "runbook", "notebooks"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -143,7 +143,7 @@ def test_a_closed_pipe_is_no_error():
     listing.wait()
 
 
-def test_records_of_an_empty_folder(call: Callable[..., Done], tmp_path: Path):
+def test_records_of_an_empty_folder(call: Callable[..., Done], tmp_path: Path) -> None:
     for arguments in (["list"], ["verify"], ["search", "x"], ["trend"]):
         done = call("records", "--outputs", str(tmp_path), *arguments)
         assert done.returncode == 0, done
@@ -153,12 +153,12 @@ def test_records_of_an_empty_folder(call: Callable[..., Done], tmp_path: Path):
         assert "Traceback" not in done.stderr
 
 
-def test_notebooks_are_found_by_symptom(call: Callable[..., Done]):
+def test_notebooks_are_found_by_symptom(call: Callable[..., Done]) -> None:
     found = json.loads(call("notebooks", "--json", "certificate", "has", "expired").stdout)
     assert found[0]["name"].startswith("05-certificates/")
 
 
-def test_the_shell_completes_commands():
+def test_the_shell_completes_commands() -> None:
     """As the README tells it: the script is printed, and asked for "rec" it answers `records`."""
     run = [sys.executable, "-P", "-m", "runbook"]
     script = subprocess.run(

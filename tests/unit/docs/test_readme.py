@@ -16,26 +16,26 @@ LARGEST_PICTURE_BYTES = 300_000
 
 
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"\]\(([^)#]+)\)", README))))
-def test_links_lead_somewhere(target: str):
+def test_links_lead_somewhere(target: str) -> None:
     assert (project_root() / target).is_file()
 
 
-def test_every_notebook_is_found_by_its_symptom():
+def test_every_notebook_is_found_by_its_symptom() -> None:
     table = set(re.findall(r"\]\(notebooks/([\w/-]+)\.ipynb\)", README))
     assert table == set(notebook.names())
 
 
-def test_commands_exist():
+def test_commands_exist() -> None:
     named = set(re.findall(r"\./runbook ([a-z]+)", README))
     assert named <= set(COMMANDS)
 
 
-def test_paths_exist():
+def test_paths_exist() -> None:
     for path in re.findall(r"`((?:lib|params|tests|notebooks)/[\w./-]+)`", README):
         assert (project_root() / path).exists() or path == "params/production.yaml", path
 
 
-def test_pictures_are_small():
+def test_pictures_are_small() -> None:
     pictures = list(Path(project_root() / "docs").glob("*.png"))
     assert pictures
     assert all(picture.stat().st_size < LARGEST_PICTURE_BYTES for picture in pictures)

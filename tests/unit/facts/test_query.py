@@ -12,6 +12,7 @@ from runbook.errors import ParametersError
 from runbook.facts.database import query, script
 
 if TYPE_CHECKING:
+    from runbook.commands import Command
     from runbook.parameters import Parameters
 
 
@@ -21,7 +22,7 @@ def test_what_is_no_select_is_refused(sql: str) -> None:
         query({"query": sql})
 
 
-@given(st.text(alphabet=st.characters(blacklist_characters="\0", blacklist_categories=("Cs",)), max_size=200))
+@given(st.text(alphabet=st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=200))
 def test_the_text_is_one_argument_and_nothing_else(text: str) -> None:
     """Whatever stands in the query, the SQL that psql reads is the same, and the text is the value of one variable."""
     command = _command(f"select {text}")
@@ -31,7 +32,7 @@ def test_the_text_is_one_argument_and_nothing_else(text: str) -> None:
     assert f"query={f'select {text}'.strip().rstrip(';').rstrip()}" in command.argv
 
 
-def _command(sql: str) -> object:
+def _command(sql: str) -> Command:
     from runbook.parameters import (  # noqa: PLC0415 (pydantic costs a moment)
         ConnectionSettings,
         Parameters,

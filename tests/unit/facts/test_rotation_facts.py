@@ -27,7 +27,7 @@ def said(text: str, code: int = 0) -> Result:
     return Result(Command(("true",)), code, text, "", 0.01)
 
 
-def test_log_and_places_are_read_and_a_torn_line_is_left_out(parameters: Parameters):
+def test_log_and_places_are_read_and_a_torn_line_is_left_out(parameters: Parameters) -> None:
     results = {"log": said(LOG), "env": said("1795514400\n"), "places": said(json.dumps(PLACES))}
     found = rotation.parse_rotation(results, parameters)
     assert [(entry.secret, entry.state) for entry in found.entries] == [
@@ -43,7 +43,7 @@ def test_log_and_places_are_read_and_a_torn_line_is_left_out(parameters: Paramet
 
 
 @pytest.mark.parametrize(("places", "env"), [("", "1"), ("{}", "1"), (json.dumps(PLACES), "stat: no such file")])
-def test_what_cannot_be_read_is_no_evidence(parameters: Parameters, places: str, env: str):
+def test_what_cannot_be_read_is_no_evidence(parameters: Parameters, places: str, env: str) -> None:
     with pytest.raises(ParseError):
         rotation.parse_rotation({"log": said(""), "env": said(env), "places": said(places)}, parameters)
 
@@ -60,7 +60,7 @@ def looked_at(*fields: str) -> str:
     return "".join(f"{field}\0" for field in fields)
 
 
-def test_the_newest_copy_that_was_read_to_its_end_counts(parameters: Parameters):
+def test_the_newest_copy_that_was_read_to_its_end_counts(parameters: Parameters) -> None:
     asked = rotation.proof({"secret": "encryption-key"}).commands(parameters)
     assert set(asked) == {"list", "database"}
     cut_off = looked_at("/opt/pazpaz/backups/c.dump", "9", "x", "x", "", "1", "", "cut off")
@@ -73,14 +73,14 @@ def test_the_newest_copy_that_was_read_to_its_end_counts(parameters: Parameters)
     assert (bad.modified, bad.said) == (None, "it cannot be read to its end: cut off")
 
 
-def test_a_copy_is_only_read_for_the_encryption_key(parameters: Parameters):
+def test_a_copy_is_only_read_for_the_encryption_key(parameters: Parameters) -> None:
     assert rotation.proof({"secret": "jwt-secret"}).commands(parameters) == {}
     none = parameters.model_copy(update={"backup": parameters.backup.model_copy(update={"classes": ()})})
     assert rotation.proof({"secret": "encryption-key"}).commands(none) == {}
     assert rotation.parse_proof({}, none).modified is None
 
 
-def test_nobody_logs_in_where_no_login_is_to_end(parameters: Parameters):
+def test_nobody_logs_in_where_no_login_is_to_end(parameters: Parameters) -> None:
     look = rotation.session({"secret": "redis-password"}).look
     assert look(parameters).skipped
     assert rotation.look_at_session(parameters.model_copy(update={"synthetic": None})).skipped

@@ -39,7 +39,7 @@ def files(kept: Kept) -> set[str]:
     return {path.name for path in kept.folder.iterdir()}
 
 
-def test_the_way_there_and_back_gives_the_same_file(kept: Kept):
+def test_the_way_there_and_back_gives_the_same_file(kept: Kept) -> None:
     kept.note("begun")
     kept.make()
     kept.write_env()
@@ -57,7 +57,7 @@ def test_the_way_there_and_back_gives_the_same_file(kept: Kept):
     assert kept.state() == "undone"
 
 
-def test_values_are_for_root_alone_and_printed_nowhere(kept: Kept):
+def test_values_are_for_root_alone_and_printed_nowhere(kept: Kept) -> None:
     said = [kept.note("begun"), kept.make(), kept.write_env(), kept.restore_env(), kept.note("rotated"), kept.forget()]
     assert "old-value" not in " ".join(said)
     kept.make()
@@ -66,7 +66,7 @@ def test_values_are_for_root_alone_and_printed_nowhere(kept: Kept):
     assert "old-value" not in kept.log.read_text()
 
 
-def test_every_step_can_run_twice_and_keeps_the_first_value(kept: Kept):
+def test_every_step_can_run_twice_and_keeps_the_first_value(kept: Kept) -> None:
     kept.make()
     first = kept.value("new")
     kept.write_env()
@@ -78,7 +78,7 @@ def test_every_step_can_run_twice_and_keeps_the_first_value(kept: Kept):
     assert len(kept.log.read_text().splitlines()) == 1
 
 
-def test_a_half_written_file_of_a_crash_is_no_hindrance_and_does_not_stay(kept: Kept):
+def test_a_half_written_file_of_a_crash_is_no_hindrance_and_does_not_stay(kept: Kept) -> None:
     part = kept.env.with_name(".env.production.runbook-part")
     part.write_text("half")
     kept.make()
@@ -89,7 +89,7 @@ def test_a_half_written_file_of_a_crash_is_no_hindrance_and_does_not_stay(kept: 
     assert not part.exists()
 
 
-def test_other_lines_that_changed_meanwhile_stay(kept: Kept):
+def test_other_lines_that_changed_meanwhile_stay(kept: Kept) -> None:
     kept.make()
     kept.write_env()
     kept.env.write_text(kept.text().replace("A=1", "A=2") + "B=3\n")
@@ -97,19 +97,19 @@ def test_other_lines_that_changed_meanwhile_stay(kept: Kept):
     assert kept.text() == TEXT.replace("A=1", "A=2") + "B=3\n"
 
 
-def test_nothing_to_put_back_changes_nothing(kept: Kept):
+def test_nothing_to_put_back_changes_nothing(kept: Kept) -> None:
     assert kept.restore_env() == "nothing was changed"
     assert kept.text() == TEXT
 
 
-def test_without_a_new_value_no_row_can_be_under_it(kept: Kept):
+def test_without_a_new_value_no_row_can_be_under_it(kept: Kept) -> None:
     rotation_of_key = Rotation(kept.settings | {"sealed": {"check": ["true"]}}, kept.folder)
     with pytest.raises(Wrong, match="no new value yet"):
         rotation_of_key.rows("new")
     assert rotation_of_key.rows("old") == "nothing was changed"
 
 
-def test_what_was_confirmed_is_not_taken_back(kept: Kept):
+def test_what_was_confirmed_is_not_taken_back(kept: Kept) -> None:
     kept.make()
     kept.write_env()
     kept.note("rotated")
@@ -126,21 +126,21 @@ def test_what_was_confirmed_is_not_taken_back(kept: Kept):
     assert kept.state() == "finished"
 
 
-def test_a_log_torn_by_a_crash_is_written_on(kept: Kept):
+def test_a_log_torn_by_a_crash_is_written_on(kept: Kept) -> None:
     kept.log.write_text('{"secret": "redis-pass')
     kept.note("begun")
     assert kept.state() == "begun"
     assert json.loads(kept.log.read_text().splitlines()[-1])["run"] == "20261124T110500Z"
 
 
-def test_a_file_that_says_two_things_is_refused_before_anything_is_kept(kept: Kept):
+def test_a_file_that_says_two_things_is_refused_before_anything_is_kept(kept: Kept) -> None:
     kept.env.write_text(TEXT.replace(":old-value", ":other-value"))
     with pytest.raises(Wrong, match="the password in PLACE is not the one in PASSWORD"):
         kept.make()
     assert files(kept) == set()
 
 
-def test_the_program_is_one_text_for_an_old_python():
+def test_the_program_is_one_text_for_an_old_python() -> None:
     tree = ast.parse(rotation.PROGRAM, feature_version=(3, 8))
     imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert not {name for name in imported if name and name.startswith("runbook")}

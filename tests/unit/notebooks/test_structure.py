@@ -75,7 +75,7 @@ def every(kind: str = "") -> list[Any]:
     return [pytest.param(name, cell, id=f"{name}:{cell['id']}") for name in NAMES for cell in cells_of(name, kind)]
 
 
-def test_every_ready_procedure_is_claimed_and_every_claim_exists():
+def test_every_ready_procedure_is_claimed_and_every_claim_exists() -> None:
     claimed = {procedure for name in NAMES for procedure in notebook.find(name).procedures}
     assert claimed <= PROCEDURES.keys(), "an id that the list of procedures lacks"
     assert claimed >= READY
@@ -89,7 +89,7 @@ def test_every_ready_procedure_is_claimed_and_every_claim_exists():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_file_is_a_notebook_of_the_runbook(name: str):
+def test_file_is_a_notebook_of_the_runbook(name: str) -> None:
     found = notebook.find(name)
     assert (found.content["nbformat"], found.content["nbformat_minor"]) == (4, 5)
     assert found.content["metadata"]["kernelspec"]["name"] == "python3"
@@ -101,7 +101,7 @@ def test_file_is_a_notebook_of_the_runbook(name: str):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_length_and_ids(name: str):
+def test_length_and_ids(name: str) -> None:
     cells = cells_of(name)
     assert FEWEST <= len(cells) <= MOST
     ids = [cell["id"] for cell in cells]
@@ -111,7 +111,7 @@ def test_length_and_ids(name: str):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_sections_stand_in_the_order_of_the_template(name: str):
+def test_sections_stand_in_the_order_of_the_template(name: str) -> None:
     ids = [cell["id"] for cell in cells_of(name)]
     wanted = [
         "purpose",
@@ -131,7 +131,7 @@ def test_sections_stand_in_the_order_of_the_template(name: str):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_first_screen_says_whether_this_is_the_right_page(name: str):
+def test_first_screen_says_whether_this_is_the_right_page(name: str) -> None:
     text = source(cells_of(name)[0])
     assert re.match(r"# \S.*\n\n\S", text), "a title, then one paragraph"
     rows = re.findall(r"(?m)^\| \*\*(.+?)\*\* \| (\S.*) \|$", text)
@@ -142,7 +142,7 @@ def test_first_screen_says_whether_this_is_the_right_page(name: str):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_parameters_are_typed_literals_with_a_comment_each(name: str):
+def test_parameters_are_typed_literals_with_a_comment_each(name: str) -> None:
     cell = cells_of(name)[1]
     assert cell["metadata"]["tags"] == ["parameters"]
     lines = source(cell).splitlines()
@@ -163,7 +163,7 @@ def test_parameters_are_typed_literals_with_a_comment_each(name: str):
 
 
 @pytest.mark.parametrize(("name", "cell"), every("code"))
-def test_code_cells_hold_no_logic(name: str, cell: dict[str, Any]):
+def test_code_cells_hold_no_logic(name: str, cell: dict[str, Any]) -> None:
     text = source(cell)
     assert 1 <= len(text.splitlines()) <= LONGEST_CELL
     assert not re.search(r"(?m)^\s*[!%?]|[!?]$|get_ipython|__file__|sys\.|os\.|\.\./", text)
@@ -179,7 +179,7 @@ def test_code_cells_hold_no_logic(name: str, cell: dict[str, Any]):
 
 
 @pytest.mark.parametrize(("name", "cell"), every("markdown"))
-def test_headings_are_questions_with_the_expected_answer(name: str, cell: dict[str, Any]):
+def test_headings_are_questions_with_the_expected_answer(name: str, cell: dict[str, Any]) -> None:
     text = source(cell)
     assert "<" not in text.replace("params/<target>", ""), "markdown only, no HTML"
     if cell["id"] != "purpose":
@@ -189,7 +189,7 @@ def test_headings_are_questions_with_the_expected_answer(name: str, cell: dict[s
 
 
 @pytest.mark.parametrize(("name", "cell"), every("markdown"))
-def test_links_lead_to_notebooks_and_planned_ones_are_named_as_such(name: str, cell: dict[str, Any]):
+def test_links_lead_to_notebooks_and_planned_ones_are_named_as_such(name: str, cell: dict[str, Any]) -> None:
     path = notebook.find(name).path
     for target in re.findall(r"\]\(([^)]+)\)", source(cell)):
         assert (path.parent / target).resolve().is_file(), target
@@ -198,7 +198,7 @@ def test_links_lead_to_notebooks_and_planned_ones_are_named_as_such(name: str, c
         assert named in (PLANNED if planned else NAMES), named
 
 
-def test_checks_lead_to_notebooks_of_the_runbook():
+def test_checks_lead_to_notebooks_of_the_runbook() -> None:
     known = {*NAMES, *PLANNED}
     for path in sorted((project_root() / "lib" / "runbook" / "checks").glob("*.py")):
         named = set(re.findall(r'"(\d\d-[a-z-]+/[a-z-]+)"', path.read_text(encoding="utf-8")))
@@ -206,7 +206,7 @@ def test_checks_lead_to_notebooks_of_the_runbook():
 
 
 @pytest.mark.parametrize(("name", "cell"), every("code"))
-def test_outputs_are_stored_and_fit_for_everybody(name: str, cell: dict[str, Any]):
+def test_outputs_are_stored_and_fit_for_everybody(name: str, cell: dict[str, Any]) -> None:
     assert cell["execution_count"] is not None, f"{name} was not run: python tests/notebooks/refresh.py {name}"
     assert {output["output_type"] for output in cell["outputs"]} <= {"execute_result", "display_data"}
     assert bool(cell["outputs"]) == (cell["id"] != "parameters")
@@ -216,13 +216,13 @@ def test_outputs_are_stored_and_fit_for_everybody(name: str, cell: dict[str, Any
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_outputs_come_from_the_practice_server(name: str):
+def test_outputs_come_from_the_practice_server(name: str) -> None:
     setup = next(cell for cell in cells_of(name) if cell["id"] == "setup")
     assert all(text.startswith("sandbox (practice server)") for text in texts(setup) if text)
     assert json.dumps(cells_of(name)).count("pazpaz.health") == 0
 
 
-def test_most_outputs_are_compared():
+def test_most_outputs_are_compared() -> None:
     """Count as compared what nbval compares: stored text that no tag excuses."""
     code = [cell for name in NAMES for cell in cells_of(name, "code")]
     compared = [
@@ -233,7 +233,7 @@ def test_most_outputs_are_compared():
     assert len(compared) >= SHARE_COMPARED * len(code), f"{len(compared)} of {len(code)} code cells"
 
 
-def test_sanitising_leaves_words_to_compare():
+def test_sanitising_leaves_words_to_compare() -> None:
     """What is left of a stored output after sanitising must still tell one state from another."""
     rules = re.findall(
         r"^regex: (.*)\nreplace: (.*)$",

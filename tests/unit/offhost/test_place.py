@@ -24,7 +24,7 @@ def here(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     return at(str(tmp_path / "copies") if request.param == "folder" else f"{request.param}://{tmp_path}/copies")
 
 
-def test_what_is_written_is_listed_and_read(here: Place):
+def test_what_is_written_is_listed_and_read(here: Place) -> None:
     assert here.folders() == []
     assert here.listing("repository-1") == {}
     here.write("repository-1/data/00/a", [b"one", b" two"], sha256=WORD)
@@ -37,7 +37,7 @@ def test_what_is_written_is_listed_and_read(here: Place):
     assert list(here.listing("repository-1")) == ["data/00/a"]
 
 
-def test_a_file_that_arrives_damaged_is_not_kept(here: Place):
+def test_a_file_that_arrives_damaged_is_not_kept(here: Place) -> None:
     here.write("r/a", [b"old"])
     with pytest.raises(Damaged, match="arrived damaged"):
         here.write("r/a", [b"one", b"two"], sha256=WORD)
@@ -47,7 +47,7 @@ def test_a_file_that_arrives_damaged_is_not_kept(here: Place):
     assert b"".join(here.read("r/a")) == b"old"
 
 
-def test_a_file_that_was_cut_off_is_not_there(here: Place):
+def test_a_file_that_was_cut_off_is_not_there(here: Place) -> None:
     def broken() -> Iterator[bytes]:
         yield b"half"
         raise ConnectionError("cut")
@@ -59,18 +59,18 @@ def test_a_file_that_was_cut_off_is_not_there(here: Place):
     assert here.listing("r") == {"a": 7}
 
 
-def test_a_kind_of_place_that_nobody_knows_is_refused():
+def test_a_kind_of_place_that_nobody_knows_is_refused() -> None:
     with pytest.raises(RunbookError, match="cannot be used here"):
         at("nowhere://bucket/x")
 
 
-def test_keys_are_resolved_where_they_are_references(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def test_keys_are_resolved_where_they_are_references(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("COPIES_KEY", raising=False)
     with pytest.raises(SecretError, match="COPIES_KEY"):
         at(f"local://{tmp_path}", {"key": "env:COPIES_KEY"})
 
 
-def test_a_place_in_the_home_is_shown_with_a_tilde(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def test_a_place_in_the_home_is_shown_with_a_tilde(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     assert shown(f"{tmp_path}/copies") == "~/copies"
     assert shown("/mnt/copies") == "/mnt/copies"

@@ -32,7 +32,7 @@ def models(kind: type[BaseModel], seen: set[type[BaseModel]]) -> set[type[BaseMo
     return seen
 
 
-def test_example_loads():
+def test_example_loads() -> None:
     parameters = read(EXAMPLE, target="production", instance="production")
     assert parameters.web.url == "https://pazpaz.health"
     assert parameters.environment == "production"
@@ -41,8 +41,8 @@ def test_example_loads():
     assert {item.name for item in parameters.backup.classes} == {"database", "configuration", "certificates", "uploads"}
 
 
-@pytest.mark.parametrize("model", sorted(models(Parameters, set()), key=lambda kind: kind.__name__))
-def test_every_setting_stands_in_the_example(model: type[BaseModel]):
+@pytest.mark.parametrize("model", sorted(models(Parameters, set()), key=str))
+def test_every_setting_stands_in_the_example(model: type[BaseModel]) -> None:
     text = EXAMPLE.read_text(encoding="utf-8")
     lost = [
         name
@@ -52,7 +52,7 @@ def test_every_setting_stands_in_the_example(model: type[BaseModel]):
     assert not lost, f"{model.__name__}: not shown in {EXAMPLE.name}: {', '.join(lost)}"
 
 
-def test_example_holds_no_address_and_no_secret():
+def test_example_holds_no_address_and_no_secret() -> None:
     text = EXAMPLE.read_text(encoding="utf-8")
     addresses = [
         word for word in re.findall(r"\b\d+\.\d+\.\d+\.\d+\b", text) if not ipaddress.ip_address(word).is_loopback
@@ -63,7 +63,7 @@ def test_example_holds_no_address_and_no_secret():
         assert line.startswith(("env:", "file:", "keyring:", "prompt"))
 
 
-def test_sandbox_file_takes_no_setting_that_the_model_lacks(tmp_path: Path):
+def test_sandbox_file_takes_no_setting_that_the_model_lacks(tmp_path: Path) -> None:
     ports = tmp_path / "ports.json"
     ports.write_text('{"ssh": 2222, "http": 8080, "https": 8443, "test": 9999, "hostname": "pazpaz"}', encoding="utf-8")
     source = (project_root() / "params" / "sandbox.yaml").read_text(encoding="utf-8")

@@ -52,7 +52,7 @@ def export_page(outputs: Path, number: int) -> Path:
     return page
 
 
-def test_three_runs_verify(outputs: Path):
+def test_three_runs_verify(outputs: Path) -> None:
     assert verify(Chain(outputs)) == []
     assert len(names(outputs)) == 3
 
@@ -148,18 +148,18 @@ def delete_chain(outputs: Path) -> str:
         take_a_line_out_of_the_chain, cut_the_chain_and_all_it_names, delete_chain,
     ],
 )  # fmt: skip
-def test_tampering_is_found(outputs: Path, tamper: Callable[[Path], str]):
+def test_tampering_is_found(outputs: Path, tamper: Callable[[Path], str]) -> None:
     expected = tamper(outputs)
     assert any(expected in problem.reason for problem in verify(Chain(outputs)))
 
 
-def test_finishing_orphans_does_not_adopt_an_inserted_journal(outputs: Path):
+def test_finishing_orphans_does_not_adopt_an_inserted_journal(outputs: Path) -> None:
     insert_journal(outputs)
     assert archive.finalise_orphans(outputs) == []
     assert len(names(outputs)) == 3
 
 
-def test_a_note_is_kept_and_breaks_nothing(outputs: Path):
+def test_a_note_is_kept_and_breaks_nothing(outputs: Path) -> None:
     chain = Chain(outputs)
     run_id = names(outputs)[0].removesuffix(".ipynb")
     before = (outputs / f"{run_id}.ipynb").read_bytes()
@@ -169,7 +169,7 @@ def test_a_note_is_kept_and_breaks_nothing(outputs: Path):
     assert (outputs / f"{run_id}.ipynb").read_bytes() == before
 
 
-def test_a_run_that_died_gets_a_record_that_says_so(outputs: Path):
+def test_a_run_that_died_gets_a_record_that_says_so(outputs: Path) -> None:
     journal = Journal.create(outputs, {"target": "sandbox", "notebook": "04-health/quick"})
     notebook = {
         "cells": [{"cell_type": "code", "id": name, "metadata": {}, "source": name} for name in "abc"],
@@ -195,14 +195,14 @@ def test_a_run_that_died_gets_a_record_that_says_so(outputs: Path):
     assert archive.finalise_orphans(outputs) == []
 
 
-def test_a_run_that_goes_on_is_left_alone(outputs: Path):
+def test_a_run_that_goes_on_is_left_alone(outputs: Path) -> None:
     journal = Journal.create(outputs, {"target": "sandbox", "notebook": "04-health/quick"})
     assert archive.finalise_orphans(outputs) == []
     assert archive.under_way(outputs) == [journal.run_id]
     assert verify(Chain(outputs)) == []
 
 
-def test_a_record_written_but_not_chained_before_the_crash_is_chained_by_the_next_command(outputs: Path):
+def test_a_record_written_but_not_chained_before_the_crash_is_chained_by_the_next_command(outputs: Path) -> None:
     journal = Journal.create(outputs, {"target": "sandbox", "notebook": "04-health/quick"})
     archive.end_run(journal)
     (outputs / f"{journal.run_id}.ipynb").write_text("half of a rec")
@@ -211,20 +211,20 @@ def test_a_record_written_but_not_chained_before_the_crash_is_chained_by_the_nex
     assert verify(Chain(outputs)) == []
 
 
-def test_the_record_is_there_as_a_whole_and_readable_by_its_owner_only_files_are_left(outputs: Path):
+def test_the_record_is_there_as_a_whole_and_readable_by_its_owner_only_files_are_left(outputs: Path) -> None:
     left = {path.suffix for path in (outputs / ".journal").iterdir()}
     assert left == {".jsonl"}
     assert all(os.stat(path).st_size > 1000 for path in outputs.glob("*.ipynb"))  # noqa: PTH116 (the size on disk is what is asked)
 
 
-def test_a_page_written_anew_is_the_one_that_counts(outputs: Path):
+def test_a_page_written_anew_is_the_one_that_counts(outputs: Path) -> None:
     export_page(outputs, 1).write_text("<p>edited</p>")
     assert "<p>edited</p>" not in export_page(outputs, 1).read_text()
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o277])
 @pytest.mark.usefixtures("outputs")  # for its state folder
-def test_everything_is_for_its_owner_only_whatever_the_umask(tmp_path: Path, umask: int):
+def test_everything_is_for_its_owner_only_whatever_the_umask(tmp_path: Path, umask: int) -> None:
     """Folders of the records themselves are the owner's business; what lies in them is closed."""
     fresh = tmp_path / "fresh"
     fresh.mkdir()

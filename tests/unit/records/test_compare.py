@@ -37,7 +37,7 @@ def changed(**edits: Any) -> list[tuple[str, str, str, str]]:
     return [(item.topic, item.what, item.was, item.now) for item in changes(WAS, now)]
 
 
-def test_nothing_changed():
+def test_nothing_changed() -> None:
     assert changed() == []
 
 
@@ -52,7 +52,7 @@ def test_nothing_changed():
         {"certificates__0__days_left": 89.0},
     ],
 )
-def test_what_is_never_the_same_twice_is_left_out(edits: dict[str, Any]):
+def test_what_is_never_the_same_twice_is_left_out(edits: dict[str, Any]) -> None:
     assert changed(**edits) == []
 
 
@@ -70,11 +70,11 @@ def test_what_is_never_the_same_twice_is_left_out(edits: dict[str, Any]):
         ({"filesystems__0__used_percent": 43.0}, ("disk", "filesystems./.used_percent", "40.0 %", "43.0 %")),
     ],
 )  # fmt: skip
-def test_what_matters_is_told(edits: dict[str, Any], expected: tuple[str, str, str, str]):
+def test_what_matters_is_told(edits: dict[str, Any], expected: tuple[str, str, str, str]) -> None:
     assert changed(**edits) == [expected]
 
 
-def test_a_new_container_is_one_change():
+def test_a_new_container_is_one_change() -> None:
     now = copy.deepcopy(WAS)
     now["containers"]["all"].append({"name": "miner", "image": "x:1", "state": "running", "status": "Up"})
     (change,) = changes(WAS, now)
@@ -82,7 +82,7 @@ def test_a_new_container_is_one_change():
     assert "x:1" in change.now
 
 
-def test_a_fact_that_is_missing_or_was_not_asked_for_is_no_change():
+def test_a_fact_that_is_missing_or_was_not_asked_for_is_no_change() -> None:
     now = copy.deepcopy(WAS)
     del now["firewall"]
     now["packages"] = {"fact": "packages", "reason": "dpkg: not found", "command": "", "exit_code": 127, "stderr": ""}

@@ -64,7 +64,7 @@ def record(*outputs: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def test_it_shows_source_table_image_text_and_status():
+def test_it_shows_source_table_image_text_and_status() -> None:
     shown = page(
         record(
             {"output_type": "stream", "name": "stdout", "text": "printed <here>\n"},
@@ -101,7 +101,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("fragment", HOSTILE)
-def test_hostile_markup_does_nothing(fragment: str):
+def test_hostile_markup_does_nothing(fragment: str) -> None:
     seen = read(output({"output_type": "display_data", "data": {"text/html": fragment}}))
     assert not {"script", "iframe", "object", "embed", "link", "base", "meta", "svg", "style", "form", "input"} & set(
         seen.elements
@@ -115,12 +115,12 @@ def test_hostile_markup_does_nothing(fragment: str):
 
 @given(st.text())
 @settings(max_examples=60)
-def test_what_a_server_prints_stays_text(text: str):
+def test_what_a_server_prints_stays_text(text: str) -> None:
     seen = read(output({"output_type": "stream", "name": "stdout", "text": text}))
     assert seen.elements == ["pre"]
 
 
-def test_half_a_run_stands_out():
+def test_half_a_run_stands_out() -> None:
     half = record()
     half["metadata"]["runbook"]["state"] = "died"
     half["cells"][1]["metadata"]["runbook"]["status"] = "not reached"
@@ -129,7 +129,7 @@ def test_half_a_run_stands_out():
     assert "NOT REACHED" in read(shown).text
 
 
-def test_the_page_is_written_whole_or_not_at_all(tmp_path: Path):
+def test_the_page_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     source = tmp_path / "r.ipynb"
     source.write_text("{")
     with pytest.raises(ValueError, match="end of data"):

@@ -41,7 +41,7 @@ def write(outputs: Path, number: int, *, verdict: str = "OK", used: float = 40.0
     return path
 
 
-def test_it_keeps_in_step_and_reads_only_what_changed(tmp_path: Path):
+def test_it_keeps_in_step_and_reads_only_what_changed(tmp_path: Path) -> None:
     paths = [write(tmp_path, number) for number in range(5)]
     with Index(tmp_path) as index:
         assert index.update() == 5
@@ -56,7 +56,7 @@ def test_it_keeps_in_step_and_reads_only_what_changed(tmp_path: Path):
         assert index.entries(target="other") == []
 
 
-def test_two_commands_bring_it_in_step_at_once(tmp_path: Path):
+def test_two_commands_bring_it_in_step_at_once(tmp_path: Path) -> None:
     for number in range(200):
         write(tmp_path, number)
     script = "import sys; from pathlib import Path; from runbook.records.index import Index\nwith Index(Path(sys.argv[1])) as index: index.update()"
@@ -67,7 +67,7 @@ def test_two_commands_bring_it_in_step_at_once(tmp_path: Path):
         assert len(index.entries(limit=1000)) == 200
 
 
-def test_what_another_made_a_moment_ago_is_not_thrown_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_what_another_made_a_moment_ago_is_not_thrown_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, 1)
     others: list[Index] = []
 
@@ -88,7 +88,7 @@ def test_what_another_made_a_moment_ago_is_not_thrown_away(tmp_path: Path, monke
         assert len(index.entries()) == len(other.entries()) == 1
 
 
-def test_search_finds_commands_and_forgets_what_is_gone(tmp_path: Path):
+def test_search_finds_commands_and_forgets_what_is_gone(tmp_path: Path) -> None:
     path = write(tmp_path, 1, command="journalctl --unit 'certbot.timer'")
     write(tmp_path, 2)
     with Index(tmp_path) as index:
@@ -101,7 +101,7 @@ def test_search_finds_commands_and_forgets_what_is_gone(tmp_path: Path):
         assert index.search("certbot") == []
 
 
-def test_a_trend_of_a_number_and_a_frame_of_it(tmp_path: Path):
+def test_a_trend_of_a_number_and_a_frame_of_it(tmp_path: Path) -> None:
     for number, used in enumerate([40.0, 45.5, 50.0]):
         write(tmp_path, number, used=used)
     with Index(tmp_path) as index:
@@ -116,7 +116,7 @@ def test_a_trend_of_a_number_and_a_frame_of_it(tmp_path: Path):
     assert bars([1, 2, 3]) == "▁▅█"
 
 
-def test_a_broken_record_or_index_stops_nobody(tmp_path: Path):
+def test_a_broken_record_or_index_stops_nobody(tmp_path: Path) -> None:
     write(tmp_path, 1)
     (tmp_path / "broken.ipynb").write_text("{")
     (tmp_path / ".index.sqlite").write_text("not a database, and long enough to be looked at" * 100)
@@ -125,7 +125,7 @@ def test_a_broken_record_or_index_stops_nobody(tmp_path: Path):
         assert len(index.entries()) == 1
 
 
-def test_the_usual_time_of_a_run(tmp_path: Path):
+def test_the_usual_time_of_a_run(tmp_path: Path) -> None:
     assert usual_seconds(tmp_path, "04-health/quick", "sandbox") is None
     write(tmp_path, 1)
     with Index(tmp_path) as index:
@@ -134,7 +134,7 @@ def test_the_usual_time_of_a_run(tmp_path: Path):
     assert usual_seconds(tmp_path, "04-health/quick", "other") is None
 
 
-def test_numbers_are_named_by_what_they_are_about():
+def test_numbers_are_named_by_what_they_are_about() -> None:
     fact = {
         "disks": [{"mount": "/", "used": 1}, {"mount": "/srv", "used": 2.5}],
         "plain": [3],
@@ -145,7 +145,7 @@ def test_numbers_are_named_by_what_they_are_about():
 
 
 @pytest.mark.bench
-def test_ten_thousand_records(tmp_path: Path):
+def test_ten_thousand_records(tmp_path: Path) -> None:
     for number in range(10_000):
         write(tmp_path, number, used=40 + number % 20)
     with Index(tmp_path) as index:

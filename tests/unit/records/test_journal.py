@@ -40,7 +40,7 @@ def outputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_each_line_is_chained_to_the_one_before(outputs: Path):
+def test_each_line_is_chained_to_the_one_before(outputs: Path) -> None:
     journal = Journal.create(outputs, HEADER)
     journal.event("note", text="first")
     journal.event("note", text="second")
@@ -54,14 +54,14 @@ def test_each_line_is_chained_to_the_one_before(outputs: Path):
     assert lines[1]["hash"] == hashlib.sha256(canonical).hexdigest()
 
 
-def test_the_run_id_names_time_target_and_notebook():
+def test_the_run_id_names_time_target_and_notebook() -> None:
     moment = dt.datetime(2026, 11, 24, 7, 56, 3, tzinfo=dt.UTC)
     first, second = (new_run_id("sandbox@blue", "04-health/quick", moment) for _ in range(2))
     assert first.startswith("20261124T075603Z--sandbox@blue--04-health.quick--")
     assert first != second
 
 
-def test_a_hostile_target_stays_within_the_folder():
+def test_a_hostile_target_stays_within_the_folder() -> None:
     name = new_run_id("../../etc/passwd; rm -rf /", "a/../../b")
     assert "/" not in name
     assert not name.split("--")[1].startswith(".")
@@ -71,7 +71,7 @@ def test_a_hostile_target_stays_within_the_folder():
 @settings(max_examples=60)
 def test_whatever_is_noted_can_be_read_back(
     tmp_path_factory: pytest.TempPathFactory, given_data: list[dict[str, object]]
-):
+) -> None:
     path = tmp_path_factory.mktemp("journal") / "run.jsonl"
     path.touch()
     journal = Journal(path, "run", path.parent)
@@ -94,7 +94,7 @@ def three_lines(folder: Path) -> bytes:
 
 @given(data=st.data())
 @settings(max_examples=150)
-def test_any_changed_byte_is_found(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject):
+def test_any_changed_byte_is_found(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     text = three_lines(tmp_path_factory.mktemp("journal"))
     # the last line may be torn by a kill, which is told but is no tampering: change the ones before
     place = data.draw(st.integers(0, text.rindex(b"\n", 0, -1) - 1))
@@ -105,14 +105,16 @@ def test_any_changed_byte_is_found(tmp_path_factory: pytest.TempPathFactory, dat
 
 @given(order=st.lists(st.integers(0, 2), max_size=4).filter(lambda order: order != [0, 1, 2][: len(order)]))
 @settings(max_examples=60)
-def test_lines_taken_out_put_in_or_moved_are_found(tmp_path_factory: pytest.TempPathFactory, order: list[int]):
+def test_lines_taken_out_put_in_or_moved_are_found(tmp_path_factory: pytest.TempPathFactory, order: list[int]) -> None:
     lines = three_lines(tmp_path_factory.mktemp("journal")).splitlines(keepends=True)
     assert parse(b"".join(lines[index] for index in order)).problems
 
 
 @given(cut=st.integers(1, 120))
 @settings(max_examples=40)
-def test_a_line_torn_by_a_kill_is_told_and_the_journal_goes_on(tmp_path_factory: pytest.TempPathFactory, cut: int):
+def test_a_line_torn_by_a_kill_is_told_and_the_journal_goes_on(
+    tmp_path_factory: pytest.TempPathFactory, cut: int
+) -> None:
     folder = tmp_path_factory.mktemp("journal")
     text = three_lines(folder)
     last = len(text) - text.rindex(b"\n", 0, -1) - 1
@@ -127,14 +129,14 @@ def test_a_line_torn_by_a_kill_is_told_and_the_journal_goes_on(tmp_path_factory:
     assert not reading.problems
 
 
-def test_secrets_are_masked_before_they_are_written(outputs: Path):
+def test_secrets_are_masked_before_they_are_written(outputs: Path) -> None:
     redactor.learn("canary-Zq7!x")
     journal = Journal.create(outputs, HEADER)
     journal.event("cell.output", output={"text": "the password is canary-Zq7!x", "canary-Zq7!x": 1})
     assert b"canary-Zq7" not in journal.path.read_bytes()
 
 
-def test_two_processes_write_one_chain(outputs: Path):
+def test_two_processes_write_one_chain(outputs: Path) -> None:
     journal = Journal.create(outputs, HEADER)
     script = (
         "import sys; from pathlib import Path; from runbook.records.journal import Journal\n"
@@ -155,7 +157,7 @@ def test_two_processes_write_one_chain(outputs: Path):
         assert [event.data["number"] for event in reading.events if event.data.get("text") == name] == list(range(100))
 
 
-def test_a_run_is_alive_as_long_as_one_of_its_processes(outputs: Path):
+def test_a_run_is_alive_as_long_as_one_of_its_processes(outputs: Path) -> None:
     journal = Journal.create(outputs, HEADER)
     script = (
         "import sys; from pathlib import Path; from runbook.records.journal import Journal\n"
@@ -173,7 +175,7 @@ def test_a_run_is_alive_as_long_as_one_of_its_processes(outputs: Path):
     assert not is_alive(outputs, journal.run_id)
 
 
-def test_after_its_end_a_run_is_not_written_to(outputs: Path):
+def test_after_its_end_a_run_is_not_written_to(outputs: Path) -> None:
     journal = Journal.create(outputs, HEADER)
     first = journal.path
     journal.event("run.end", state="whole")
@@ -185,14 +187,14 @@ def test_after_its_end_a_run_is_not_written_to(outputs: Path):
     assert begun.data["continues"] == first.stem
 
 
-def test_an_outputs_folder_that_cannot_be_made_is_an_error_with_a_remedy(outputs: Path):
+def test_an_outputs_folder_that_cannot_be_made_is_an_error_with_a_remedy(outputs: Path) -> None:
     (outputs / "file").write_text("no folder")
     with pytest.raises(RecordError) as caught:
         Journal.create(outputs / "file", HEADER)
     assert "nothing was run" in caught.value.remedy
 
 
-def test_values_that_json_does_not_know_become_plain():
+def test_values_that_json_does_not_know_become_plain() -> None:
     @dataclasses.dataclass
     class Point:
         x: float

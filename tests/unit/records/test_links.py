@@ -20,12 +20,12 @@ from runbook.records.links import anchor_cell, anchored
         ("[a](https://pazpaz.test/x.ipynb) [b](#x) [c](../README.md)", "04-health/quick", "[a](https://pazpaz.test/x.ipynb) [b](#x) [c](../README.md)"),
     ],
 )  # fmt: skip
-def test_relative_links_are_anchored_and_others_left(text: str, name: str, wanted: str):
+def test_relative_links_are_anchored_and_others_left(text: str, name: str, wanted: str) -> None:
     assert anchored(text, name) == wanted
 
 
 @pytest.mark.parametrize("name", notebook.names())
-def test_every_link_of_every_notebook_leads_somewhere_from_a_record(name: str):
+def test_every_link_of_every_notebook_leads_somewhere_from_a_record(name: str) -> None:
     for cell in notebook.find(name).content["cells"]:
         kept = anchor_cell(cell | {"source": notebook.source_of(cell)}, name)
         texts = [kept["source"] if cell["cell_type"] == "markdown" else ""]

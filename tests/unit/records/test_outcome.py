@@ -68,7 +68,7 @@ def applied(state: str) -> tuple[str, dict[str, Any]]:
         ([], 5),
     ],
 )
-def test_exit_code(journal: list[tuple[str, dict[str, Any]]], code: int):
+def test_exit_code(journal: list[tuple[str, dict[str, Any]]], code: int) -> None:
     assert outcome.exit_code(events(*journal)) == code
 
 
@@ -106,25 +106,25 @@ def ran(name: str, source: str, **ended: Any) -> list[tuple[str, dict[str, Any]]
         ([], ["not reached", "not reached"], "incomplete"),
     ],
 )
-def test_cells_and_state(journal: list[tuple[str, dict[str, Any]]], statuses: list[str], state: str):
+def test_cells_and_state(journal: list[tuple[str, dict[str, Any]]], statuses: list[str], state: str) -> None:
     runs = outcome.cell_runs(notebook("a", "b"), events(*journal))
     assert [run.status for run in runs] == statuses
     assert outcome.state_of(runs)[0] == state
 
 
-def test_two_cells_of_the_same_text_are_told_apart_by_their_order():
+def test_two_cells_of_the_same_text_are_told_apart_by_their_order() -> None:
     runs = outcome.cell_runs(notebook("a", "a"), events(*ran("", "a", ok=True), *ran("", "a", ok=False, ename="E")))
     assert [run.status for run in runs] == ["ok", "failed"]
 
 
-def test_the_parameters_cell_above_the_first_recorded_one_has_run():
+def test_the_parameters_cell_above_the_first_recorded_one_has_run() -> None:
     source = notebook("target = 1", "setup", "last")
     source["cells"][0]["metadata"] = {"tags": ["parameters"]}
     runs = outcome.cell_runs(source, events(*ran("", "setup", ok=True)))
     assert [run.status for run in runs] == [outcome.BEFORE, "ok", "not reached"]
 
 
-def test_a_cell_typed_in_beside_the_notebook_is_kept():
+def test_a_cell_typed_in_beside_the_notebook_is_kept() -> None:
     runs = outcome.cell_runs(notebook("a"), events(*ran("c0", "a", ok=True), *ran("new", "rm()", ok=True)))
     assert [(run.source, run.extra) for run in runs] == [("a", False), ("rm()", True)]
 
@@ -149,7 +149,7 @@ def stream(text: str, name: str = "stdout") -> dict[str, Any]:
         ),
     ],
 )
-def test_outputs_are_kept_as_a_front_end_shows_them(messages: list[dict[str, Any]], kept: list[dict[str, Any]]):
+def test_outputs_are_kept_as_a_front_end_shows_them(messages: list[dict[str, Any]], kept: list[dict[str, Any]]) -> None:
     outputs: list[dict[str, Any]] = []
     for message in messages:
         outcome.add_output(outputs, message)

@@ -58,16 +58,16 @@ WHOLE = journal(
 )  # fmt: skip
 
 
-def test_it_is_a_valid_notebook_and_the_same_each_time():
+def test_it_is_a_valid_notebook_and_the_same_each_time() -> None:
     without_slow_grammar()
     import nbformat  # noqa: PLC0415 (after the line above)
 
     made = record.assemble(SOURCE, WHOLE, run_id="r")
-    nbformat.validate(nbformat.from_dict(made))
+    nbformat.validate(nbformat.from_dict(made))  # type: ignore[no-untyped-call] # nbformat ships no types for it
     assert json.dumps(made) == json.dumps(record.assemble(SOURCE, WHOLE, run_id="r"))
 
 
-def test_it_holds_what_the_contract_names():
+def test_it_holds_what_the_contract_names() -> None:
     told = record.assemble(SOURCE, WHOLE, run_id="r")["metadata"]["runbook"]
     assert told["header"]["operator"] == "me"
     assert told["procedures"] == ["health.quick"]
@@ -78,26 +78,26 @@ def test_it_holds_what_the_contract_names():
     assert [cell["status"] for cell in told["cells"]] == ["ran before recording began", "ok", "ok"]
 
 
-def test_values_given_to_this_run_are_shown_below_the_defaults():
+def test_values_given_to_this_run_are_shown_below_the_defaults() -> None:
     cells = record.assemble(SOURCE, WHOLE)["cells"]
     place = next(number for number, cell in enumerate(cells) if cell["id"] == "parameters")
     assert cells[place + 1]["source"].endswith("target = 'sandbox'")
 
 
-def test_outputs_of_an_earlier_run_in_the_source_are_gone():
+def test_outputs_of_an_earlier_run_in_the_source_are_gone() -> None:
     cells = {cell["id"]: cell for cell in record.assemble(SOURCE, WHOLE)["cells"]}
     assert cells["parameters"]["outputs"] == []
     assert cells["ask"]["outputs"][0]["data"] == {"text/plain": "42"}
 
 
-def test_a_command_stays_within_its_cell_of_the_table():
+def test_a_command_stays_within_its_cell_of_the_table() -> None:
     text = record.commands_text(WHOLE[2].data["commands"])
     (row,) = [line for line in text.splitlines() if "echo" in line]
     assert r"`` echo 'a\|b' `x` ``" in row
     assert row.replace(r"\|", "").count("|") == 7
 
 
-def test_half_a_run_says_so_on_top_and_in_its_cells():
+def test_half_a_run_says_so_on_top_and_in_its_cells() -> None:
     half = [*WHOLE[:7], *journal(("run.end", {"state": "kernel died", "reason": "the kernel was killed by signal 9"}))]
     made = record.assemble(SOURCE, half)
     top = made["cells"][0]["source"]
@@ -108,20 +108,20 @@ def test_half_a_run_says_so_on_top_and_in_its_cells():
     assert made["metadata"]["runbook"]["exit_code"] == 5
 
 
-def test_a_cell_that_was_not_reached_says_so():
+def test_a_cell_that_was_not_reached_says_so() -> None:
     made = record.assemble(SOURCE, [*WHOLE[:6], *journal(("run.end", {"state": "interrupted", "reason": "Ctrl-C"}))])
     cells = {cell["id"]: cell for cell in made["cells"]}
     assert "NOT REACHED" in cells["then"]["outputs"][-1]["text"]
     assert "Not reached (1): Then" in made["cells"][0]["source"]
 
 
-def test_a_tampered_journal_is_told_in_the_record():
+def test_a_tampered_journal_is_told_in_the_record() -> None:
     made = record.assemble(SOURCE, WHOLE, ["line 3 was edited: its hash does not fit"])
     assert "tampered" in made["cells"][0]["source"]
     assert made["metadata"]["runbook"]["journal_problems"]
 
 
-def test_scrapbook_reads_the_scraps(tmp_path: Path):
+def test_scrapbook_reads_the_scraps(tmp_path: Path) -> None:
     without_slow_grammar()
     import scrapbook  # noqa: PLC0415 (after the line above; it is slow)
 
@@ -138,7 +138,7 @@ def test_scrapbook_reads_the_scraps(tmp_path: Path):
     assert {name: scrap.data for name, scrap in scraps.items()} == record.scraps_of(made)
 
 
-def test_links_lead_from_the_record_to_the_notebooks():
+def test_links_lead_from_the_record_to_the_notebooks() -> None:
     source = {
         **SOURCE,
         "cells": [
@@ -163,7 +163,7 @@ def test_links_lead_from_the_record_to_the_notebooks():
     )
 
 
-def test_what_is_wrong_stands_first_with_its_evidence_and_what_to_open():
+def test_what_is_wrong_stands_first_with_its_evidence_and_what_to_open() -> None:
     rows = [
         {"state": "CRITICAL", "subject": "api", "reason": "it answers 500", "evidence": "GET /x | 500", "next": "04-health/log-scan"},
         {"state": "WARNING", "subject": "disk", "reason": "fills up", "evidence": "", "next": "08-troubleshoot/not-written"},

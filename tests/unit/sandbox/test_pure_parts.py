@@ -32,20 +32,20 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("name", ["sandbox", "blue", "a", "9", "a-b", "x" * 30])
-def test_a_name_that_can_be_a_host_name_is_taken(name: str):
+def test_a_name_that_can_be_a_host_name_is_taken(name: str) -> None:
     assert state.check_name(name) == name
 
 
 @pytest.mark.parametrize(
     "name", ["", "A", "-a", "a-", "a_b", "a b", "../up", "a/b", "x" * 31, "--all", "a\n", "ü", "a;rm", "$(id)"]
 )
-def test_any_other_name_is_refused_with_the_name_in_the_message(name: str):
+def test_any_other_name_is_refused_with_the_name_in_the_message(name: str) -> None:
     with pytest.raises(BadNameError) as caught:
         state.check_name(name)
     assert repr(name) in str(caught.value)
 
 
-def test_sandboxes_of_another_state_folder_have_other_containers(monkeypatch: pytest.MonkeyPatch):
+def test_sandboxes_of_another_state_folder_have_other_containers(monkeypatch: pytest.MonkeyPatch) -> None:
     elsewhere = Sandbox.named("blue")
     monkeypatch.delenv("RUNBOOK_SANDBOX_HOME")
     here = Sandbox.named("blue")
@@ -54,7 +54,7 @@ def test_sandboxes_of_another_state_folder_have_other_containers(monkeypatch: py
     assert elsewhere.volume != here.volume
 
 
-def test_forgetting_a_sandbox_leaves_a_stranger_s_file():
+def test_forgetting_a_sandbox_leaves_a_stranger_s_file() -> None:
     sandbox = Sandbox.named("blue")
     identity.create(sandbox, {"ssh": 2222})
     (sandbox.folder / "letter.txt").write_text("mine")
@@ -62,7 +62,7 @@ def test_forgetting_a_sandbox_leaves_a_stranger_s_file():
     assert [path.name for path in sandbox.folder.iterdir()] == ["letter.txt"]
 
 
-def test_forgetting_a_sandbox_removes_its_folder():
+def test_forgetting_a_sandbox_removes_its_folder() -> None:
     sandbox = Sandbox.named("blue")
     identity.create(sandbox, {"ssh": 2222})
     state.write_ports(sandbox, {"ssh": 2222})
@@ -72,14 +72,14 @@ def test_forgetting_a_sandbox_removes_its_folder():
     assert state.known() == []
 
 
-def test_a_torn_sandbox_json_counts_as_none():
+def test_a_torn_sandbox_json_counts_as_none() -> None:
     sandbox = Sandbox.named("blue")
     sandbox.folder.mkdir(parents=True)
     (sandbox.folder / "sandbox.json").write_text('{"name": "blue", "gol')
     assert state.read_about(sandbox) is None
 
 
-def test_private_files_are_private_from_the_start(tmp_path: Path):
+def test_private_files_are_private_from_the_start(tmp_path: Path) -> None:
     os.umask(old := os.umask(0))
     try:
         os.umask(0)
@@ -96,7 +96,7 @@ def tree(folder: Path, files: dict[str, str]) -> Path:
     return folder
 
 
-def test_the_same_files_have_the_same_hash_wherever_and_whenever_they_lie(tmp_path: Path):
+def test_the_same_files_have_the_same_hash_wherever_and_whenever_they_lie(tmp_path: Path) -> None:
     files = {"in/a.txt": "1", "in/deep/b.txt": "2"}
     one, two = tree(tmp_path / "one", files), tree(tmp_path / "two", dict(reversed(files.items())))
     os.utime(two / "in/a.txt", (0, 0))
@@ -104,7 +104,7 @@ def test_the_same_files_have_the_same_hash_wherever_and_whenever_they_lie(tmp_pa
 
 
 @pytest.mark.parametrize("change", ["content", "name", "mode", "new"])
-def test_any_change_of_an_input_changes_the_hash(tmp_path: Path, change: str):
+def test_any_change_of_an_input_changes_the_hash(tmp_path: Path, change: str) -> None:
     folder = tree(tmp_path, {"in/a.txt": "1", "in/b.txt": "2"})
     before = context.Inputs.read("in", root=folder).fingerprint()
     file = folder / "in/a.txt"
@@ -120,18 +120,18 @@ def test_any_change_of_an_input_changes_the_hash(tmp_path: Path, change: str):
     assert context.Inputs.read("in", root=folder).fingerprint() != before
 
 
-def test_caches_are_no_inputs(tmp_path: Path):
+def test_caches_are_no_inputs(tmp_path: Path) -> None:
     folder = tree(tmp_path, {"in/a.py": "1"})
     before = context.Inputs.read("in", root=folder).fingerprint()
     tree(folder, {"in/__pycache__/a.cpython-313.pyc": "x", "in/.mypy_cache/3.13/a.json": "x", "in/b.pyc": "x"})
     assert context.Inputs.read("in", root=folder).fingerprint() == before
 
 
-def test_joined_facts_do_not_collide():
+def test_joined_facts_do_not_collide() -> None:
     assert context.fingerprint("ab", "c") != context.fingerprint("a", "bc")
 
 
-def test_an_archive_holds_the_files_as_they_were_read(tmp_path: Path):
+def test_an_archive_holds_the_files_as_they_were_read(tmp_path: Path) -> None:
     folder = tree(tmp_path, {"in/a.sh": "echo"})
     (folder / "in/a.sh").chmod(0o755)
     inputs = context.Inputs.read("in", root=folder)
@@ -141,7 +141,7 @@ def test_an_archive_holds_the_files_as_they_were_read(tmp_path: Path):
     assert entries == {"in/a.sh": (0o755, b"echo"), "machine/x": (0o644, b"y")}
 
 
-def test_preferred_ports_are_chosen_where_they_are_free():
+def test_preferred_ports_are_chosen_where_they_are_free() -> None:
     chosen = ports.choose()
     assert set(chosen) == {"ssh", "https", "http", "test"}
     assert len(set(chosen.values())) == 4
@@ -149,7 +149,7 @@ def test_preferred_ports_are_chosen_where_they_are_free():
         assert ports.PREFERRED[purpose] <= port < ports.PREFERRED[purpose] + 200
 
 
-def test_a_port_in_use_or_promised_is_passed_over():
+def test_a_port_in_use_or_promised_is_passed_over() -> None:
     free = ports.choose()
     with socket.socket() as busy:
         busy.bind(("127.0.0.1", free["ssh"]))
@@ -159,7 +159,7 @@ def test_a_port_in_use_or_promised_is_passed_over():
     assert second["https"] > free["https"]
 
 
-def test_every_port_is_published_on_loopback_only():
+def test_every_port_is_published_on_loopback_only() -> None:
     options = ports.publish_options({"ssh": 1, "https": 2, "http": 3, "test": 4})
     assert options == [
         "--publish=127.0.0.1:1:22",
@@ -169,7 +169,7 @@ def test_every_port_is_published_on_loopback_only():
     ]
 
 
-def test_ssh_reads_the_config_as_meant():
+def test_ssh_reads_the_config_as_meant() -> None:
     sandbox = Sandbox.named("blue")
     identity.create(sandbox, {"ssh": 2299})
     done = subprocess.run(
@@ -184,7 +184,7 @@ def test_ssh_reads_the_config_as_meant():
 
 
 @pytest.mark.parametrize("who", ["blue", "[127.0.0.1]:2299"])
-def test_known_hosts_pins_the_host_key_under_alias_and_address(who: str):
+def test_known_hosts_pins_the_host_key_under_alias_and_address(who: str) -> None:
     sandbox = Sandbox.named("blue")
     identity.create(sandbox, {"ssh": 2299})
     done = subprocess.run(
@@ -194,7 +194,7 @@ def test_known_hosts_pins_the_host_key_under_alias_and_address(who: str):
     assert done.stdout.split()[-1] == key
 
 
-def test_private_and_public_key_belong_together(tmp_path: Path):
+def test_private_and_public_key_belong_together(tmp_path: Path) -> None:
     private, public = identity.new_key("somebody")
     state.write_private(tmp_path / "key", private)
     derived = subprocess.run(
@@ -203,7 +203,7 @@ def test_private_and_public_key_belong_together(tmp_path: Path):
     assert derived.split()[:2] == public.split()[:2]
 
 
-def test_identity_stays_when_it_is_made_again():
+def test_identity_stays_when_it_is_made_again() -> None:
     sandbox = Sandbox.named("blue")
     identity.create(sandbox, {"ssh": 2222})
     before = {path.name: path.read_text() for path in sandbox.folder.iterdir()}
@@ -211,7 +211,7 @@ def test_identity_stays_when_it_is_made_again():
     assert {path.name: path.read_text() for path in sandbox.folder.iterdir()} == before
 
 
-def test_the_server_does_not_get_the_operator_s_private_key():
+def test_the_server_does_not_get_the_operator_s_private_key() -> None:
     sandbox = Sandbox.named("blue")
     identity.create(sandbox, {"ssh": 2222})
     private = (sandbox.folder / "id_ed25519").read_text()
@@ -222,7 +222,7 @@ def test_the_server_does_not_get_the_operator_s_private_key():
     assert not folder.exists()
 
 
-def test_two_sandboxes_share_no_secret():
+def test_two_sandboxes_share_no_secret() -> None:
     blue, green = Sandbox.named("blue"), Sandbox.named("green")
     for sandbox in (blue, green):
         identity.create(sandbox, {"ssh": 2222})
@@ -230,7 +230,7 @@ def test_two_sandboxes_share_no_secret():
         assert (blue.folder / name).read_text() != (green.folder / name).read_text()
 
 
-def test_pip_settings_that_a_container_can_use_are_handed_on():
+def test_pip_settings_that_a_container_can_use_are_handed_on() -> None:
     settings = {
         "index-url": "https://packages.example/simple",
         "extra-index-url": "file:///srv/simple https://more.example/simple",
@@ -250,7 +250,7 @@ def test_pip_settings_that_a_container_can_use_are_handed_on():
     assert not {"find-links", "constraints"} & set(read)
 
 
-def test_pip_settings_come_from_files_and_the_environment_wins(tmp_path: Path):
+def test_pip_settings_come_from_files_and_the_environment_wins(tmp_path: Path) -> None:
     (tmp_path / ".config/pip").mkdir(parents=True)
     (tmp_path / ".config/pip/pip.conf").write_text(
         "[global]\nindex-url = https://file.example/simple\nretries = 9\nextra-index-url =\n  https://a.example\n  https://b.example\n"
@@ -262,11 +262,11 @@ def test_pip_settings_come_from_files_and_the_environment_wins(tmp_path: Path):
     assert settings["retries"] == "9"
 
 
-def test_without_an_authority_of_its_own_pip_uses_its_list():
+def test_without_an_authority_of_its_own_pip_uses_its_list() -> None:
     assert "cert" not in machine.pip_config({}, with_ca=False)
 
 
-def test_the_machine_s_authorities_come_from_where_pip_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_machine_s_authorities_come_from_where_pip_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "ca.pem").write_text("our authority")
     monkeypatch.setenv("PIP_CERT", str(tmp_path / "ca.pem"))
     assert machine.ca_bundle() == "our authority"
@@ -276,7 +276,7 @@ def test_the_machine_s_authorities_come_from_where_pip_looks(tmp_path: Path, mon
     ("contents", "stale"),
     [(str(os.getpid()), False), ("4194305", True), ("", True), ("no number", True)],
 )
-def test_a_pid_file_is_stale_unless_its_process_runs(tmp_path: Path, contents: str, *, stale: bool):
+def test_a_pid_file_is_stale_unless_its_process_runs(tmp_path: Path, contents: str, *, stale: bool) -> None:
     (tmp_path / "d.pid").write_text(contents)
     assert engine.is_stale(tmp_path / "d.pid", "python") is stale
 
@@ -291,20 +291,20 @@ def test_a_pid_file_is_stale_unless_its_process_runs(tmp_path: Path, contents: s
         ("dev", []),
     ],
 )
-def test_only_engines_that_need_it_drop_a_capability(version: str, dropped: list[str]):
+def test_only_engines_that_need_it_drop_a_capability(version: str, dropped: list[str]) -> None:
     assert host.capabilities_dropped(version) == dropped
 
 
-def test_a_pid_file_of_another_program_is_stale(tmp_path: Path):
+def test_a_pid_file_of_another_program_is_stale(tmp_path: Path) -> None:
     (tmp_path / "d.pid").write_text(str(os.getpid()))
     assert engine.is_stale(tmp_path / "d.pid", "dockerd-that-was")
 
 
-def test_no_pid_file_is_not_stale(tmp_path: Path):
+def test_no_pid_file_is_not_stale(tmp_path: Path) -> None:
     assert not engine.is_stale(tmp_path / "d.pid", "python")
 
 
-def test_names_follow_from_the_tree_alone():
+def test_names_follow_from_the_tree_alone() -> None:
     one, two = golden.of_this_tree(), golden.of_this_tree()
     assert one == two
     assert one.hash != one.seed_hash
@@ -316,25 +316,25 @@ def compose() -> dict[str, dict[str, str]]:
     return services
 
 
-def test_every_image_of_the_stack_is_in_the_registry():
+def test_every_image_of_the_stack_is_in_the_registry() -> None:
     deployed = {image.inside for image in images.SERVICE_IMAGES if image.deployed}
     wanted = {re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", service["image"]) for service in compose().values()}
     assert wanted == deployed
 
 
-def test_the_stack_has_the_names_of_the_paper():
+def test_the_stack_has_the_names_of_the_paper() -> None:
     names = {service["container_name"] for service in compose().values()}
     assert names == {
         f"pazpaz-{service}" for service in ("nginx", "api", "db", "redis", "minio", "clamav", "frontend", "arq-worker")
     }
 
 
-def test_every_image_is_built_from_a_stage_of_the_dockerfile():
+def test_every_image_is_built_from_a_stage_of_the_dockerfile() -> None:
     stages = set(re.findall(r"^FROM .* AS (\S+)$", (context.ROOT / "images/Dockerfile").read_text(), re.MULTILINE))
     assert {image.target for image in images.SERVICE_IMAGES} <= stages
 
 
-def test_the_machine_s_files_reach_builder_stages_only():
+def test_the_machine_s_files_reach_builder_stages_only() -> None:
     for name in ("host/Dockerfile", "images/Dockerfile"):
         stage = ""
         for line in (context.ROOT / name).read_text().splitlines():
@@ -344,7 +344,7 @@ def test_the_machine_s_files_reach_builder_stages_only():
                 assert stage == "builder", f"{name}: {line}"
 
 
-def test_the_base_is_named_by_its_suite():
+def test_the_base_is_named_by_its_suite() -> None:
     assert base.BASE.endswith(base.SUITE)
 
 
@@ -354,17 +354,17 @@ def stages(name: str) -> dict[str, str]:
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
-def test_every_kind_of_server_is_a_stage_and_has_an_image_of_its_own():
+def test_every_kind_of_server_is_a_stage_and_has_an_image_of_its_own() -> None:
     assert {str(kind) for kind in Kind} <= set(stages("host/Dockerfile"))
     assert len({images.host_tag(kind, "0123") for kind in Kind}) == len(Kind)
 
 
 @pytest.mark.parametrize("word", ["docker.io", "docker-cli", "docker-compose", "certbot", "restic", "/opt/pazpaz"])
-def test_a_bare_server_is_built_without_what_a_recovery_has_to_bring(word: str):
+def test_a_bare_server_is_built_without_what_a_recovery_has_to_bring(word: str) -> None:
     assert word not in stages("host/Dockerfile")["bare"]
 
 
-def test_only_a_production_server_is_built_with_files_of_the_stack():
+def test_only_a_production_server_is_built_with_files_of_the_stack() -> None:
     production = [text for stage, text in stages("host/Dockerfile").items() if "host/production/" in text]
     assert production == [stages("host/Dockerfile")["production"]]
     laid_in = {path.relative_to(context.ROOT / "host/bare").parts[0] for path in (context.ROOT / "host/bare").iterdir()}
@@ -372,7 +372,7 @@ def test_only_a_production_server_is_built_with_files_of_the_stack():
     assert not (context.ROOT / "host/bare/etc/letsencrypt").exists()
 
 
-def test_what_was_kept_before_there_were_bare_servers_is_in_production():
+def test_what_was_kept_before_there_were_bare_servers_is_in_production() -> None:
     sandbox = Sandbox.named("blue")
     sandbox.folder.mkdir(parents=True)
     kept = '{"name": "blue", "golden": "0123", "rows": 5, "disk": null, "created": "2026-01-01T00:00:00+00:00"}'
@@ -384,24 +384,24 @@ def test_what_was_kept_before_there_were_bare_servers_is_in_production():
 
 
 @pytest.mark.parametrize("kind", list(Kind))
-def test_the_kind_of_a_sandbox_is_kept(kind: Kind):
+def test_the_kind_of_a_sandbox_is_kept(kind: Kind) -> None:
     about = state.About("blue", "0123", 0, "2G", "2026-01-01T00:00:00+00:00", kind)
     state.write_about(Sandbox.named("blue"), about)
     assert state.read_about(Sandbox.named("blue")) == about
 
 
-def test_a_golden_state_of_an_older_tree_makes_no_bare_server():
+def test_a_golden_state_of_an_older_tree_makes_no_bare_server() -> None:
     old = golden.Golden("0123", "4567", host_hash="")
     assert not any(old.has(kind) for kind in Kind if kind.is_bare)
 
 
-def test_neither_a_client_nor_the_bucket_can_be_taken_for_a_sandbox():
+def test_neither_a_client_nor_the_bucket_can_be_taken_for_a_sandbox() -> None:
     blue = Sandbox.named("blue")
     assert blue.client not in {blue.container, Sandbox.named("blue-client").container}
     with pytest.raises(BadNameError):
         state.check_name(bucket.folder().name)
 
 
-def test_a_port_is_looked_for_within_bounds():
+def test_a_port_is_looked_for_within_bounds() -> None:
     with pytest.raises(SandboxError, match="between 9100 and 9299"):
         ports.free_from(9100, "the bucket", range(9100, 9300))

@@ -29,7 +29,7 @@ def run(*words: str) -> Result:
 @pytest.mark.parametrize(
     "words", [("up", "Not A Name"), ("reset", "../x"), ("status", "a/b"), ("ssh", "--name", "$(id)")]
 )
-def test_a_bad_name_is_told_in_one_line(home: Path, words: tuple[str, ...]):
+def test_a_bad_name_is_told_in_one_line(home: Path, words: tuple[str, ...]) -> None:
     done = run(*words)
     assert done.exit_code == 5
     assert "cannot name a sandbox" in done.output
@@ -38,7 +38,7 @@ def test_a_bad_name_is_told_in_one_line(home: Path, words: tuple[str, ...]):
 
 
 @pytest.mark.parametrize("words", [("ssh",), ("open",), ("ssh", "--name", "blue", "--", "ls", "-l")])
-def test_what_needs_a_sandbox_says_how_to_start_one(home: Path, words: tuple[str, ...]):
+def test_what_needs_a_sandbox_says_how_to_start_one(home: Path, words: tuple[str, ...]) -> None:
     done = run(*words)
     assert done.exit_code == 5
     assert "sandbox up" in done.output
@@ -46,7 +46,7 @@ def test_what_needs_a_sandbox_says_how_to_start_one(home: Path, words: tuple[str
 
 
 @pytest.mark.parametrize("words", [("up",), ("reset",), ("down", "--all")])
-def test_without_an_engine_the_remedy_is_named(home: Path, words: tuple[str, ...]):
+def test_without_an_engine_the_remedy_is_named(home: Path, words: tuple[str, ...]) -> None:
     done = run(*words)
     assert done.exit_code == 5
     assert os.environ["DOCKER_HOST"] in done.output
@@ -54,30 +54,30 @@ def test_without_an_engine_the_remedy_is_named(home: Path, words: tuple[str, ...
     assert not home.exists()
 
 
-def test_down_where_there_is_nothing_needs_no_engine():
+def test_down_where_there_is_nothing_needs_no_engine() -> None:
     done = run("down", "blue")
     assert (done.exit_code, done.output) == (0, "There was no sandbox blue.\n")
 
 
-def test_status_where_there_is_nothing_says_so():
+def test_status_where_there_is_nothing_says_so() -> None:
     done = run("status")
     assert done.exit_code == 0
     assert "No sandbox is up" in done.output
 
 
 @pytest.mark.parametrize("rows", ["0", "-1", "many"])
-def test_rows_must_be_a_number_above_zero(rows: str):
+def test_rows_must_be_a_number_above_zero(rows: str) -> None:
     assert run("up", "--rows", rows).exit_code == 2
 
 
-def test_a_bare_server_has_no_rows_to_choose(home: Path):
+def test_a_bare_server_has_no_rows_to_choose(home: Path) -> None:
     done = run("up", "blue", "--bare", "--rows", "5")
     assert done.exit_code == 5
     assert "no database" in done.output
     assert not home.exists()
 
 
-def test_only_a_bare_server_can_lack_the_packages(home: Path):
+def test_only_a_bare_server_can_lack_the_packages(home: Path) -> None:
     done = run("up", "blue", "--no-packages")
     assert done.exit_code == 2
     assert "--bare" in done.output
@@ -85,18 +85,18 @@ def test_only_a_bare_server_can_lack_the_packages(home: Path):
 
 
 @pytest.mark.parametrize("words", [("client", "blue"), ("client", "blue", "--", "curl", "-s", "x"), ("bucket", "up")])
-def test_client_and_bucket_need_an_engine_too(home: Path, words: tuple[str, ...]):
+def test_client_and_bucket_need_an_engine_too(home: Path, words: tuple[str, ...]) -> None:
     done = run(*words)
     assert done.exit_code == 5
     assert "Traceback" not in done.output
     assert not home.exists()
 
 
-def test_a_bucket_that_is_not_there_is_nothing_to_take_down():
+def test_a_bucket_that_is_not_there_is_nothing_to_take_down() -> None:
     assert run("bucket", "down").output == "There was no bucket.\n"
 
 
-def test_a_client_s_sandbox_must_have_a_possible_name(home: Path):
+def test_a_client_s_sandbox_must_have_a_possible_name(home: Path) -> None:
     done = run("client", "../x")
     assert done.exit_code == 5
     assert "cannot name a sandbox" in done.output

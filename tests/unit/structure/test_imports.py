@@ -52,7 +52,8 @@ def imported(path: Path, *, late: bool = True) -> frozenset[str]:
     tree = ast.parse(path.read_text())
     if not late:
         return _names(list(tree.body))
-    pending, nodes = [tree], []
+    pending: list[ast.AST] = [tree]
+    nodes: list[ast.AST] = []
     while pending:
         node = pending.pop()
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):

@@ -70,13 +70,13 @@ def column(table: tables.Table, name: str) -> list[Any]:
         ("table_sizes", "database"), ("query", "query"), ("copies", "copies"), ("units", "units"),
     ],
 )  # fmt: skip
-def test_missing_evidence_is_an_unknown_row_with_its_reason(name: str, fact: str):
+def test_missing_evidence_is_an_unknown_row_with_its_reason(name: str, fact: str) -> None:
     table = getattr(tables, name)(facts(**{fact: Missing(fact, "sudo: refused", "sudo x")}))
     assert table.rows[0][:3] == (State.UNKNOWN, fact, "sudo: refused")
     assert table.title == "No evidence: this could not be looked at."
 
 
-def test_a_stopped_and_an_unexpected_container_are_rows_of_their_own():
+def test_a_stopped_and_an_unexpected_container_are_rows_of_their_own() -> None:
     seen = Containers({"api": container("api", "exited", exit_code=137)}, listed("pazpaz-api", "miner"))
     verdicts = Verdicts.of(
         [
@@ -90,9 +90,9 @@ def test_a_stopped_and_an_unexpected_container_are_rows_of_their_own():
     assert column(table, "finding") == ["exited with code 137", "nobody expects this container"]
 
 
-def test_compose_says_what_it_would_change():
+def test_compose_says_what_it_would_change() -> None:
     seen = facts(
-        compose=ComposeFile(True, "", {"pazpaz-api": "Recreate", "pazpaz-db": "Running"}, ("SECRET_KEY",)),
+        compose=ComposeFile(True, "", {"pazpaz-api": "Recreate", "pazpaz-db": "Running"}, unset=True),
         containers=Containers({"api": container("api"), "db": container("db")}, ()),
     )
     table = tables.compose(seen)
@@ -107,7 +107,7 @@ def answer(path: str, status: int, **more: Any) -> Answer:
     return Answer(path, status, 12.0, **more)
 
 
-def test_web_shows_each_part_that_the_api_reaches():
+def test_web_shows_each_part_that_the_api_reaches() -> None:
     ready = answer("/ready", 503, text='{"status": "x", "checks": {"database": "TimeoutError", "redis": "ok"}}')
     web = Web(answer("/", 200), (), answer("/health", 200), ready, None, None, None, "no answer in time")
     verdicts = Verdicts.of([Verdict(State.CRITICAL, "web.ready", "database", "the API says: TimeoutError")])
@@ -116,7 +116,7 @@ def test_web_shows_each_part_that_the_api_reaches():
     assert table.title == "6 looks from outside, 1 failed request"
 
 
-def test_walk_keeps_the_order_of_the_steps_and_marks_those_not_reached():
+def test_walk_keeps_the_order_of_the_steps_and_marks_those_not_reached() -> None:
     steps = (
         Step("login", True, 5.0, "token"),
         Step("read", False, 9.0, "GET answered 500", "500"),
@@ -128,7 +128,7 @@ def test_walk_keeps_the_order_of_the_steps_and_marks_those_not_reached():
     assert "not tried" in repr(tables.user_journey(facts(synthetic=UserJourney((), skipped="no account"))))
 
 
-def test_usage_names_containers_without_a_limit():
+def test_usage_names_containers_without_a_limit() -> None:
     machine = Machine(8 * GIB, 10.0, 0, 0.0, 0.1, 0.1, 0.1, 2, 100.0, {})
     used = (
         Usage("a", 1.0, 2.0, 10 * MIB, 8 * GIB, 0, 0, 0, 0, 1),
@@ -137,7 +137,7 @@ def test_usage_names_containers_without_a_limit():
     assert column(tables.usage(facts(usage=used, machine=machine)), "limit MiB") == ["none", 512.0]
 
 
-def test_ports_are_shown_from_every_side(parameters: Parameters):
+def test_ports_are_shown_from_every_side(parameters: Parameters) -> None:
     seen = facts(
         packet_filter=PacketFilter("DROP", "DROP", True, {"22": ("anywhere",), "443": ("anywhere",)}, ()),
         listeners=(Listener("192.0.2.1", 22, "sshd"), Listener("127.0.0.1", 5432, "postgres")),
@@ -160,7 +160,7 @@ def test_ports_are_shown_from_every_side(parameters: Parameters):
     assert table.title == "2 ports of 3 tried from outside are open"
 
 
-def test_locations_show_what_is_not_there():
+def test_locations_show_what_is_not_there() -> None:
     there = PathStat("/opt/pazpaz/.env.production", "file", "0644", "pazpaz", "pazpaz", 700, NOW - HOUR)
     verdicts = Verdicts.of(
         [
@@ -174,7 +174,7 @@ def test_locations_show_what_is_not_there():
     assert column(table, "kind") == ["file", "not there"]
 
 
-def test_variables_that_lack_a_value_stand_first():
+def test_variables_that_lack_a_value_stand_first() -> None:
     table = tables.variables(
         facts(variables=Variables(set=("A",), empty=("B",), used=("A", "B", "C"), with_default=()))
     )
@@ -187,7 +187,7 @@ def line(minutes: float, service: str, level: str, message: str, status: int = 0
     return Line(NOW - dt.timedelta(minutes=minutes), service, level, message, access)
 
 
-def test_logs_are_grouped_counted_and_told_apart():
+def test_logs_are_grouped_counted_and_told_apart() -> None:
     logs = Logs(
         (
             line(9, "api", "ERROR", "could not connect to server 17"),
@@ -213,7 +213,7 @@ def leaf(sha256: str) -> Leaf:
     )
 
 
-def test_a_certificate_that_is_not_the_one_served_is_seen():
+def test_a_certificate_that_is_not_the_one_served_is_seen() -> None:
     public = CertificateFact("public", leaf("a" * 64), "", 2, True, "", True, "", leaf("b" * 64), "")
     table = tables.served(facts(certificates=(public,)))
     assert column(table, "the same") == [False]
@@ -226,7 +226,7 @@ def session(pid: int, **more: Any) -> dict[str, Any]:
     return given | more
 
 
-def test_locks_name_who_blocks_whom():
+def test_locks_name_who_blocks_whom() -> None:
     sessions = [
         session(1, state="idle in transaction", transaction_seconds=900, query="UPDATE clients"),
         session(
@@ -244,18 +244,18 @@ def test_locks_name_who_blocks_whom():
     assert column(tables.slow_queries(seen), "query") == ["DELETE FROM clients"]
 
 
-def test_a_question_that_the_database_refused_is_no_empty_table():
+def test_a_question_that_the_database_refused_is_no_empty_table() -> None:
     table = tables.table_sizes(facts(database=Database({"activity": []}, {"tables": "permission denied"})))
     assert table.rows[0][:3] == (State.UNKNOWN, "database.tables", "permission denied")
 
 
-def test_own_query_shows_its_rows_and_says_when_there_were_more():
+def test_own_query_shows_its_rows_and_says_when_there_were_more() -> None:
     table = tables.query(facts(query=Rows("SELECT a", [{"a": 1, "b": None}], more=True)))
     assert table.columns == ("a", "b")
     assert "there were more" in table.title
 
 
-def test_growth_needs_a_day_and_tells_when_the_disk_is_full():
+def test_growth_needs_a_day_and_tells_when_the_disk_is_full() -> None:
     disk = Filesystem("/var/lib/docker", "/dev/a", "ext4", 10 * GIB, 9 * GIB, GIB, 90.0, None, read_only=False)
     path = "database.answers.server.0.database_bytes"
     seen = facts(filesystems=(disk,))
@@ -267,7 +267,7 @@ def test_growth_needs_a_day_and_tells_when_the_disk_is_full():
     assert young.rows[0][4:] == (None, None)
 
 
-def test_coverage_counts_only_copies_that_were_read_to_their_end(parameters: Parameters):
+def test_coverage_counts_only_copies_that_were_read_to_their_end(parameters: Parameters) -> None:
     copies = tuple(Copy(f"/opt/pazpaz/backups/{name}.dump", MIB, NOW - age * HOUR, "0600", "root", has_checksum=True) for name, age in (("new", 2), ("old", 30)))  # fmt: skip
     read_through = (
         ReadThrough(copies[0].path, "", True, False, "unexpected end of file"),
@@ -306,7 +306,7 @@ def entry(notebook: str, state: str, verdict: str) -> Entry:
     )
 
 
-def test_start_page_never_calls_a_run_that_died_ok():
+def test_start_page_never_calls_a_run_that_died_ok() -> None:
     last = {
         "04-health/quick": entry("04-health/quick", "died", "OK"),
         "02-services/logs": entry("02-services/logs", "whole", "WARNING"),
@@ -320,7 +320,7 @@ def test_start_page_never_calls_a_run_that_died_ok():
     assert column(table, "run before")[0] == HOUR
 
 
-def test_exceptions_show_what_they_rest_on(parameters: Parameters):
+def test_exceptions_show_what_they_rest_on(parameters: Parameters) -> None:
     verdicts = Verdicts.of(
         [
             Verdict(
@@ -335,7 +335,7 @@ def test_exceptions_show_what_they_rest_on(parameters: Parameters):
     assert "wget" in column(table, "better would be")[0]
 
 
-def test_contacts_say_when_nobody_is_named(parameters: Parameters):
+def test_contacts_say_when_nobody_is_named(parameters: Parameters) -> None:
     bare = parameters.model_copy(update={"about": parameters.about.model_copy(update={"contacts": ()})})
     assert "Nobody is named" in repr(tables.contacts(bare))
     assert column(tables.contacts(parameters), "order") == [1, 2]
@@ -350,5 +350,5 @@ def test_contacts_say_when_nobody_is_named(parameters: Parameters):
         ("", "what is this \x1b[31m", "what is this \N{REPLACEMENT CHARACTER}[31m"),
     ],
 )  # fmt: skip
-def test_a_followed_line_is_shown_as_in_the_tables(parameters: Parameters, service: str, text: str, shown: str):
+def test_a_followed_line_is_shown_as_in_the_tables(parameters: Parameters, service: str, text: str, shown: str) -> None:
     assert tables.live_line(parameters, service, text) == shown

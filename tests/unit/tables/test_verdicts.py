@@ -15,14 +15,14 @@ NGINX = Verdict(State.OK, "services.running", "nginx", "runs")
 ALL = Verdicts.of([NGINX, WORKER, DISK, API])
 
 
-def test_findings_stand_worst_first_then_known_exceptions():
+def test_findings_stand_worst_first_then_known_exceptions() -> None:
     table = verdict_table(ALL)
     assert [row[2] for row in table.rows] == ["api", "/", "arq-worker", "nginx"]
     assert "known: jobs are done" in repr(table)
     assert table.title.startswith("CRITICAL: 2 of 4")
 
 
-def test_many_plain_oks_are_summed_up_by_room():
+def test_many_plain_oks_are_summed_up_by_room() -> None:
     rows = verdict_table(
         Verdicts.of([*ALL, *(Verdict(State.OK, "disk.space", f"/{n}", "room") for n in range(20))])
     ).rows
@@ -33,12 +33,12 @@ def test_many_plain_oks_are_summed_up_by_room():
     ]
 
 
-def test_evidence_is_shown_for_each_finding():
+def test_evidence_is_shown_for_each_finding() -> None:
     assert [row[2] for row in evidence(ALL).rows] == ["Exited (137)", "the disk fills up", "unhealthy"]
     assert repr(evidence(Verdicts.of([NGINX]))) == "No findings to prove."
 
 
-def test_next_leads_to_notebooks_that_exist_and_marks_the_others():
+def test_next_leads_to_notebooks_that_exist_and_marks_the_others() -> None:
     rows = next_steps(ALL).rows
     assert rows[0][0] is State.CRITICAL
     assert getattr(rows[0][1], "href", "") == "../02-services/status.ipynb"
@@ -46,12 +46,12 @@ def test_next_leads_to_notebooks_that_exist_and_marks_the_others():
     assert next_steps(Verdicts.of([NGINX])).title == "Nothing to open next."
 
 
-def test_a_finding_without_a_notebook_is_not_swallowed():
+def test_a_finding_without_a_notebook_is_not_swallowed() -> None:
     lonely = Verdicts.of([Verdict(State.UNKNOWN, "memory", "swap", "no evidence")])
     assert "1 finding without a notebook" in repr(next_steps(lonely))
 
 
-def test_before_and_after_stand_side_by_side_worst_change_first():
+def test_before_and_after_stand_side_by_side_worst_change_first() -> None:
     after = Verdicts.of(
         [
             Verdict(State.OK, "services.running", "api", "runs"),
@@ -64,7 +64,7 @@ def test_before_and_after_stand_side_by_side_worst_change_first():
     assert before_after(ALL, after).title == "Before CRITICAL, after CRITICAL: 1 better, 1 worse, 1 the same"
 
 
-def test_a_subject_without_a_verdict_has_no_state():
+def test_a_subject_without_a_verdict_has_no_state() -> None:
     assert state_of(findings_of(ALL, "redis", "services")) is None
     assert state_of(findings_of(None, "api")) is None
     assert state_of(findings_of(ALL, "api", "services")) is State.CRITICAL

@@ -17,6 +17,7 @@ from runbook.changes.plan import Context, Step
 from runbook.errors import ParametersError, PreflightError
 from runbook.facts import Facts, Missing, dumps, gather, repository, stored_copies
 from runbook.facts.repository import MirroredRepository, OffSite
+from runbook.offhost.mirror import folder_of
 from runbook.verdict import Verdicts
 
 if TYPE_CHECKING:
@@ -64,7 +65,9 @@ def context(parameters: Parameters, values: dict[str, Any] | None = None, stamp:
     )
 
 
-def test_everything_is_copied_proven_and_carried_in_this_order(parameters: Parameters, found: repository.Repository):
+def test_everything_is_copied_proven_and_carried_in_this_order(
+    parameters: Parameters, found: repository.Repository
+) -> None:
     plan = full.full(context(parameters, repository=found))
     assert [step.name for step in plan.steps] == WHOLE
     assert plan.downtime_seconds == full.FROZEN_SECONDS
@@ -72,7 +75,7 @@ def test_everything_is_copied_proven_and_carried_in_this_order(parameters: Param
     assert [step.name for step in some.steps] == ["set-password", "prepare-repository", "copy-certificates", "check-repository", "manifest", "catalogue"]  # fmt: skip
 
 
-def test_the_plan_survives_the_journal_and_another_time(parameters: Parameters, found: repository.Repository):
+def test_the_plan_survives_the_journal_and_another_time(parameters: Parameters, found: repository.Repository) -> None:
     plan = full.full(context(parameters, repository=found))
     assert tuple(Step.from_json(json.loads(json.dumps(step.as_json()))) for step in plan.steps) == plan.steps
     later = full.full(context(parameters, stamp="20261125T093000Z", repository=found))
@@ -81,7 +84,7 @@ def test_the_plan_survives_the_journal_and_another_time(parameters: Parameters, 
     assert plan.digest != other.digest
 
 
-def test_the_password_is_only_named(parameters: Parameters, found: repository.Repository):
+def test_the_password_is_only_named(parameters: Parameters, found: repository.Repository) -> None:
     (lay, *others) = full.full(context(parameters, repository=found)).steps
     assert lay.stdin_secret == parameters.backup.repository_password
     assert all(step.stdin_secret == "" for step in others)
@@ -100,12 +103,12 @@ def test_the_password_is_only_named(parameters: Parameters, found: repository.Re
 )
 def test_what_is_in_the_way_is_named(
     parameters: Parameters, found: repository.Repository, changed: dict[str, Any], away: Any, said: str
-):
+) -> None:
     with pytest.raises(PreflightError, match=said):
         full.full(context(parameters, repository=dataclasses.replace(found, **changed), off_site=away))
 
 
-def test_the_dump_and_its_copy_must_fit(parameters: Parameters, found: repository.Repository):
+def test_the_dump_and_its_copy_must_fit(parameters: Parameters, found: repository.Repository) -> None:
     seen = database(parameters)
     need = 2 * seen["dumps"][0].bytes
     small = dataclasses.replace(seen["room"], dumps_free_bytes=need - 1)
@@ -123,14 +126,14 @@ def test_the_dump_and_its_copy_must_fit(parameters: Parameters, found: repositor
         full.full(context(parameters, repository=found, databases=Missing("databases", "the database is down")))
 
 
-def test_an_unknown_class_is_refused(parameters: Parameters, found: repository.Repository):
+def test_an_unknown_class_is_refused(parameters: Parameters, found: repository.Repository) -> None:
     with pytest.raises(ParametersError, match="no such class"):
         full.full(context(parameters, {"classes": "database, letters"}, repository=found))
 
 
 def test_old_dumps_go_with_what_lies_beside_them(
     parameters: Parameters, copies: stored_copies.StoredCopies, found: repository.Repository
-):
+) -> None:
     plan = retention.retention(context(parameters, stored_copies=copies, repository=found))
     assert [step.name for step in plan.steps] == ["set-aside", "delete"]
     listed = plan.steps[0].command.argv[5:]
@@ -143,21 +146,21 @@ def test_old_dumps_go_with_what_lies_beside_them(
 @pytest.mark.parametrize("days", [-1, float("nan")])
 def test_days_that_are_no_age_are_refused(
     parameters: Parameters, copies: stored_copies.StoredCopies, found: repository.Repository, days: float
-):
+) -> None:
     with pytest.raises(ParametersError, match="is no age"):
         retention.retention(context(parameters, {"keep_days": days}, stored_copies=copies, repository=found))
 
 
 def test_where_the_reader_found_nothing_good_nothing_goes(
     parameters: Parameters, copies: stored_copies.StoredCopies, found: repository.Repository
-):
+) -> None:
     blind = dataclasses.replace(copies, looked=())
     plan = retention.retention(context(parameters, stored_copies=blind, repository=found))
     assert plan.steps == ()
     assert "nothing is too old that may go" in plan.nothing
 
 
-def test_a_damaged_repository_loses_no_run(parameters: Parameters, copies: stored_copies.StoredCopies):
+def test_a_damaged_repository_loses_no_run(parameters: Parameters, copies: stored_copies.StoredCopies) -> None:
     assert copies.repository is not None
     old = tuple(
         dataclasses.replace(one, time=NOW - dt.timedelta(days=100), run="20260816T130000Z")
@@ -176,7 +179,7 @@ def test_a_damaged_repository_loses_no_run(parameters: Parameters, copies: store
 
 def test_what_an_earlier_run_left_is_finished(
     parameters: Parameters, copies: stored_copies.StoredCopies, found: repository.Repository
-):
+) -> None:
     aside = dataclasses.replace(copies, looked=(), aside={"/opt/pazpaz/backups/set-aside-x": 5})
     plan = retention.retention(context(parameters, stored_copies=aside, repository=found))
     assert [step.name for step in plan.steps] == ["delete"]
@@ -193,7 +196,7 @@ def test_what_an_earlier_run_left_is_finished(
 @pytest.mark.parametrize("forgotten", [0, 1])
 def test_what_nobody_took_out_is_not_pruned_away(
     parameters: Parameters, copies: stored_copies.StoredCopies, found: repository.Repository, forgotten: int
-):
+) -> None:
     assert copies.repository is not None
     (first, second, *others) = copies.repository.snapshots
     old = tuple(dataclasses.replace(one, id=f"old-{one.kind}", time=NOW - dt.timedelta(days=100), run="20260816T130000Z") for one in copies.repository.snapshots)  # fmt: skip
@@ -208,14 +211,14 @@ def test_what_nobody_took_out_is_not_pruned_away(
 
 def test_copies_off_the_server_alone_go_only_when_they_are_old(
     parameters: Parameters, copies: stored_copies.StoredCopies, found: repository.Repository
-):
+) -> None:
     assert found.catalogue is not None
     assert copies.repository is not None
     less = dataclasses.replace(
         copies, looked=(), repository=repository.RepositoryRead(copies.repository.snapshots[1:], whole=True, said="")
     )
     after = dataclasses.replace(found, catalogue=dataclasses.replace(found.catalogue, snapshots=copies.repository.snapshots[1:]))  # fmt: skip
-    away = MirroredRepository(retention.folder_of(found.config_sha256), parameters.target, NOW, 1, 1, dataclasses.replace(found.catalogue, snapshots=copies.repository.snapshots))  # fmt: skip
+    away = MirroredRepository(folder_of(found.config_sha256), parameters.target, NOW, 1, 1, dataclasses.replace(found.catalogue, snapshots=copies.repository.snapshots))  # fmt: skip
     plan = retention.retention(
         context(
             parameters, stored_copies=less, repository=after, off_site=dataclasses.replace(PLACE, repositories=(away,))
@@ -228,14 +231,14 @@ def test_copies_off_the_server_alone_go_only_when_they_are_old(
 @pytest.mark.parametrize("whole", [True, False])
 def test_old_copies_off_the_server_alone_go_after_a_check_and_only_where_the_server_s_repository_is_whole(
     parameters: Parameters, copies: stored_copies.StoredCopies, found: repository.Repository, *, whole: bool
-):
+) -> None:
     assert found.catalogue is not None
     assert copies.repository is not None
     here = copies.repository.snapshots
     old = tuple(dataclasses.replace(one, id=f"old-{one.kind}", time=NOW - dt.timedelta(days=100), run="20260816T130000Z") for one in here)  # fmt: skip
     read = repository.RepositoryRead(here, whole, "Fatal: repository contains errors")
     seen = dataclasses.replace(copies, looked=(), repository=read)
-    away = MirroredRepository(retention.folder_of(found.config_sha256), parameters.target, NOW, 1, 1, dataclasses.replace(found.catalogue, snapshots=(*here, *old)))  # fmt: skip
+    away = MirroredRepository(folder_of(found.config_sha256), parameters.target, NOW, 1, 1, dataclasses.replace(found.catalogue, snapshots=(*here, *old)))  # fmt: skip
     settings = parameters.model_copy(update={"backup": parameters.backup.model_copy(update={"keep_verified": 1})})
     plan = retention.retention(
         context(settings, stored_copies=seen, repository=dataclasses.replace(found, catalogue=dataclasses.replace(found.catalogue, snapshots=here)),
@@ -249,7 +252,7 @@ def test_old_copies_off_the_server_alone_go_after_a_check_and_only_where_the_ser
         assert "is not whole (Fatal: repository contains errors)" in plan.nothing
 
 
-def test_uploads_come_back_from_a_verified_copy(parameters: Parameters, found: repository.Repository):
+def test_uploads_come_back_from_a_verified_copy(parameters: Parameters, found: repository.Repository) -> None:
     everything = uploads.restore(context(parameters, {"upload": "all"}, repository=found))
     assert [step.name for step in everything.steps] == [
         "fetch-copy",

@@ -23,32 +23,32 @@ def gone(*copies: Copy, policy: Policy = POLICY) -> list[str]:
     return [choice.copy.name for choice in choose(copies, NOW, policy) if not choice.stays]
 
 
-def test_what_is_old_goes_when_enough_newer_ones_are_good():
+def test_what_is_old_goes_when_enough_newer_ones_are_good() -> None:
     assert gone(*(copy(days) for days in (1, 10, 29.9, 30.1, 31, 400))) == ["30.1 days", "31 days", "400 days"]
 
 
-def test_the_newest_good_ones_stay_at_any_age():
+def test_the_newest_good_ones_stay_at_any_age() -> None:
     assert gone(copy(100), copy(200), copy(300), copy(400)) == ["400 days"]
     assert gone(copy(100)) == []
 
 
-def test_newer_broken_ones_do_not_cost_the_only_good_one():
+def test_newer_broken_ones_do_not_cost_the_only_good_one() -> None:
     broken = [copy(days, verified=False) for days in (1, 2, 40, 50)]
     assert gone(*broken, copy(90)) == []
     assert gone(*broken, copy(45), copy(90), copy(95), copy(99)) == ["50 days", "99 days"]
 
 
-def test_where_nothing_is_proven_good_nothing_goes():
+def test_where_nothing_is_proven_good_nothing_goes() -> None:
     assert gone(*(copy(days, verified=False) for days in (1, 100, 1000))) == []
 
 
-def test_a_date_in_the_future_neither_goes_nor_counts():
+def test_a_date_in_the_future_neither_goes_nor_counts() -> None:
     future = Copy("future", (NOW + dt.timedelta(days=400),), 1, True)
     assert gone(future, copy(40), copy(50), copy(60)) == []
     assert gone(future, copy(40), copy(50), copy(60), copy(70)) == ["70 days"]
 
 
-def test_a_copy_is_as_young_as_the_youngest_of_its_dates():
+def test_a_copy_is_as_young_as_the_youngest_of_its_dates() -> None:
     lying = Copy("lying", (NOW - dt.timedelta(days=300), NOW - dt.timedelta(days=2)), 1, False)
     assert gone(copy(1), copy(3), copy(4), lying) == []
 
@@ -69,7 +69,7 @@ policies = st.builds(Policy, days=st.floats(0, 400), keep_verified=st.integers(-
 
 
 @given(copies, policies)
-def test_whatever_the_backups(found: list[Copy], policy: Policy):
+def test_whatever_the_backups(found: list[Copy], policy: Policy) -> None:
     choices = choose(found, NOW, policy)
     stay, leave = [c.copy for c in choices if c.stays], [c.copy for c in choices if not c.stays]
     assert sorted(map(id, stay + leave)) == sorted(map(id, found))

@@ -54,7 +54,7 @@ def names(plan: Plan) -> list[str]:
     return [step.name for step in plan.steps]
 
 
-def test_what_is_not_due_is_nothing_to_do_and_refused_where_it_is_insisted_on(parameters: Parameters):
+def test_what_is_not_due_is_nothing_to_do_and_refused_where_it_is_insisted_on(parameters: Parameters) -> None:
     plan = renew(context(parameters))
     assert plan.steps == ()
     assert "it is not due: 90 days are left" in plan.nothing
@@ -63,7 +63,7 @@ def test_what_is_not_due_is_nothing_to_do_and_refused_where_it_is_insisted_on(pa
 
 
 @pytest.mark.parametrize("options", [{"force": True}, {"later": 60.5}, {"later": 95}])
-def test_what_is_due_or_forced_is_renewed_alone(parameters: Parameters, options: dict[str, Any]):
+def test_what_is_due_or_forced_is_renewed_alone(parameters: Parameters, options: dict[str, Any]) -> None:
     plan = renew(context(parameters, apply=True, **options))
     assert names(plan) == RENEWAL
     argv = plan.steps[1].command.argv
@@ -71,7 +71,7 @@ def test_what_is_due_or_forced_is_renewed_alone(parameters: Parameters, options:
     assert plan.automatic_undo
 
 
-def test_nginx_is_tested_before_it_is_reloaded_and_every_undo_ends_with_a_proof(parameters: Parameters):
+def test_nginx_is_tested_before_it_is_reloaded_and_every_undo_ends_with_a_proof(parameters: Parameters) -> None:
     plan = renew(context(parameters, force=True))
     test, reload = plan.steps[2:4]
     assert test.command.argv[-2:] == ("nginx", "-t")
@@ -91,8 +91,8 @@ def test_nginx_is_tested_before_it_is_reloaded_and_every_undo_ends_with_a_proof(
     ],
 )
 def test_what_would_fail_is_refused_before_anything_is_changed(
-    parameters: Parameters, options: dict[str, str], reason: str
-):
+    parameters: Parameters, options: dict[str, Any], reason: str
+) -> None:
     assert reason in renew(context(parameters, force=True, **options)).nothing
     with pytest.raises(PreflightError, match="public is not renewed"):
         renew(context(parameters, force=True, apply=True, **options))
@@ -103,21 +103,21 @@ def limited(parameters: Parameters, most: int) -> Parameters:
     return parameters.model_copy(update={"certificates": settings})
 
 
-def test_the_limit_of_a_week_holds_whatever_is_forced(parameters: Parameters):
+def test_the_limit_of_a_week_holds_whatever_is_forced(parameters: Parameters) -> None:
     assert names(renew(context(limited(parameters, 4), force=True))) == RENEWAL
     with pytest.raises(PreflightError, match="3 certificates for public were issued within the last 7 days"):
         renew(context(limited(parameters, 3), force=True, apply=True))
     assert names(renew(context(limited(parameters, 3), later=61))) == RENEWAL  # they are older than a week by then
 
 
-def test_a_name_that_certbot_does_not_renew_is_refused_with_those_it_does(parameters: Parameters):
+def test_a_name_that_certbot_does_not_renew_is_refused_with_those_it_does(parameters: Parameters) -> None:
     for name in ("nosuch", "postgres", "", "../public"):
         with pytest.raises(ParametersError, match=r"there are: public \(certbot's pazpaz.test\)"):
             renew(context(parameters, certificate=name))
     assert names(renew(context(parameters, certificate="pazpaz.test", force=True))) == RENEWAL
 
 
-def test_a_resumed_renewal_goes_on_whatever_the_rehearsal_and_the_count_say_now(parameters: Parameters):
+def test_a_resumed_renewal_goes_on_whatever_the_rehearsal_and_the_count_say_now(parameters: Parameters) -> None:
     plan = renew(context(limited(parameters, 1), stamp=BEFORE, rehearsal="not-found", apply=True, force=True))
     assert names(plan) == RENEWAL
 
@@ -126,7 +126,9 @@ def test_a_resumed_renewal_goes_on_whatever_the_rehearsal_and_the_count_say_now(
     ("case", "reason"),
     [("plain-file", "cert.pem is no link"), ("hook", "its renew_hook /usr/local/bin/reload-nginx does not exist"), ("healthy", ""), ("older", ""), ("autorenew", "")],
 )  # fmt: skip
-def test_a_renewal_that_certbot_cannot_start_from_is_not_planned(parameters: Parameters, case: str, reason: str):
+def test_a_renewal_that_certbot_cannot_start_from_is_not_planned(
+    parameters: Parameters, case: str, reason: str
+) -> None:
     given = context(parameters, force=True, rehearse=False)
     seen = gather(Captured(Path(f"renewal_configs/renewal_configs-{case}.out")), parameters, [renewal_configs])
     known = {name: given.facts[name] for name in given.facts} | {"renewal_configs": seen["renewal_configs"]}
@@ -141,7 +143,7 @@ def test_a_renewal_that_certbot_cannot_start_from_is_not_planned(parameters: Par
 )
 def test_only_a_later_certificate_on_disk_than_the_served_one_is_merely_reloaded(
     parameters: Parameters, days: int, force: bool, expected: list[str]
-):
+) -> None:
     given = context(parameters, force=force)
     public, *others = given.facts["certificates"]
     begins = public.disk.not_before + dt.timedelta(days=days)
@@ -151,7 +153,7 @@ def test_only_a_later_certificate_on_disk_than_the_served_one_is_merely_reloaded
     assert names(renew(dataclasses.replace(given, facts=facts))) == expected
 
 
-def test_no_step_of_a_first_run_is_taken_for_done_by_what_is_served_already(parameters: Parameters):
+def test_no_step_of_a_first_run_is_taken_for_done_by_what_is_served_already(parameters: Parameters) -> None:
     """Before the renewal the old one is on disk and served: that must not count as reloaded."""
     plan = renew(context(parameters, force=True))
     reload = plan.steps[3]
@@ -160,7 +162,7 @@ def test_no_step_of_a_first_run_is_taken_for_done_by_what_is_served_already(para
     assert done.returncode != 0
 
 
-def test_the_plan_is_the_same_plan_a_minute_later(parameters: Parameters):
+def test_the_plan_is_the_same_plan_a_minute_later(parameters: Parameters) -> None:
     first = renew(context(parameters, force=True))
     assert first.digest == renew(context(parameters, force=True, stamp="20261124T120100Z")).digest
     made = internal(context(parameters))
@@ -168,7 +170,9 @@ def test_the_plan_is_the_same_plan_a_minute_later(parameters: Parameters):
 
 
 @pytest.mark.parametrize(("which", "first"), [("postgres", "db"), ("minio", "minio")])
-def test_an_internal_set_is_kept_made_proven_and_then_used_in_order(parameters: Parameters, which: str, first: str):
+def test_an_internal_set_is_kept_made_proven_and_then_used_in_order(
+    parameters: Parameters, which: str, first: str
+) -> None:
     plan = internal(context(parameters, which=which))
     order = names(plan)
     assert order[:4] == ["keep-set", "make-set", "prove-chains", f"restart-{first}"]
@@ -181,12 +185,12 @@ def test_an_internal_set_is_kept_made_proven_and_then_used_in_order(parameters: 
     assert ("prove-store" in order) == (which == "minio")
 
 
-def test_an_unknown_set_is_refused_with_the_known_ones(parameters: Parameters):
+def test_an_unknown_set_is_refused_with_the_known_ones(parameters: Parameters) -> None:
     with pytest.raises(ParametersError, match="there are: postgres, minio"):
         internal(context(parameters, which="redis"))
 
 
-def test_a_shared_authority_is_said(parameters: Parameters):
+def test_a_shared_authority_is_said(parameters: Parameters) -> None:
     assert internal(context(parameters)).notes == ()
     items = tuple(
         item.model_copy(update={"chain": "/opt/pazpaz/backend/certs/ca.crt"}) if item.name == "minio" else item
@@ -213,7 +217,7 @@ SET = ("ca.key", "server.key", "ca.crt", "server.crt")
 
 
 @pytest.mark.parametrize("replaced", range(len(SET) + 1))
-def test_the_set_from_before_comes_back_wherever_the_script_was_cut_off(tmp_path: Path, replaced: int):
+def test_the_set_from_before_comes_back_wherever_the_script_was_cut_off(tmp_path: Path, replaced: int) -> None:
     folder, kept = tmp_path / "certs", tmp_path / "kept"
     (folder / "minio").mkdir(parents=True)
     for name in SET:
@@ -234,7 +238,7 @@ def test_the_set_from_before_comes_back_wherever_the_script_was_cut_off(tmp_path
     assert (folder / "minio").stat().st_ino == place, "a folder that is mounted must stay the same folder"
 
 
-def test_nothing_is_put_back_where_nothing_was_kept(tmp_path: Path):
+def test_nothing_is_put_back_where_nothing_was_kept(tmp_path: Path) -> None:
     (tmp_path / "ca.crt").write_text("old")
     assert bash(scripts.PUT_BACK_SET, str(tmp_path / "kept"), str(tmp_path)).returncode == 0
     assert bash(scripts.PUT_BACK_LINEAGE, str(tmp_path / "kept"), str(tmp_path / "ca.crt")).returncode == 0
@@ -255,7 +259,7 @@ def lineage(root: Path, number: int) -> list[Path]:
 
 
 @pytest.mark.parametrize("gone", ["", "live/a.test", "archive/a.test", "renewal/a.test.conf"])
-def test_a_lineage_comes_back_whole_also_where_the_way_back_was_cut_off(tmp_path: Path, gone: str):
+def test_a_lineage_comes_back_whole_also_where_the_way_back_was_cut_off(tmp_path: Path, gone: str) -> None:
     root, kept = tmp_path / "letsencrypt", tmp_path / "run" / "kept"
     lineage(root, 1)
     before = tree(root)
@@ -285,7 +289,7 @@ def pair(folder: Path, name: str, authority: str) -> None:
         "-days",
         "9",
     ]
-    signed = [] if authority == name else ["-CA", folder / f"{authority}.crt", "-CAkey", folder / f"{authority}.key", "-addext", "basicConstraints=critical,CA:FALSE", "-addext", "authorityKeyIdentifier=keyid"]  # fmt: skip
+    signed: list[str | Path] = [] if authority == name else ["-CA", folder / f"{authority}.crt", "-CAkey", folder / f"{authority}.key", "-addext", "basicConstraints=critical,CA:FALSE", "-addext", "authorityKeyIdentifier=keyid"]  # fmt: skip
     usage = ["-addext", "keyUsage=critical,keyCertSign,cRLSign"] if authority == name else []
     subprocess.run(
         [*made, *signed, *usage, "-subj", f"/CN={name}", "-keyout", folder / f"{name}.key", "-out", folder / f"{name}.crt"],
@@ -293,7 +297,7 @@ def pair(folder: Path, name: str, authority: str) -> None:
     )  # fmt: skip
 
 
-def test_a_set_counts_as_made_only_when_it_is_new_and_whole(tmp_path: Path):
+def test_a_set_counts_as_made_only_when_it_is_new_and_whole(tmp_path: Path) -> None:
     folder, kept = tmp_path / "certs", tmp_path / "kept"
     folder.mkdir()
     words = (str(kept), str(folder / "server.crt"), str(folder / "server.key"), str(folder / "ca.crt"))

@@ -34,7 +34,7 @@ def plan(parameters: Parameters, facts: Facts | None = None, *, stamp: str = STA
     return backup(Context(facts or seen(parameters), Verdicts(()), parameters, asked, stamp))
 
 
-def test_one_step_takes_it_and_undo_removes_just_that(parameters: Parameters):
+def test_one_step_takes_it_and_undo_removes_just_that(parameters: Parameters) -> None:
     made = plan(parameters)
     assert [step.name for step in made.steps] == ["backup"]
     step = made.steps[0]
@@ -45,21 +45,21 @@ def test_one_step_takes_it_and_undo_removes_just_that(parameters: Parameters):
     assert made.downtime_seconds == 0
 
 
-def test_before_another_change_it_stays_when_that_is_undone(parameters: Parameters):
+def test_before_another_change_it_stays_when_that_is_undone(parameters: Parameters) -> None:
     context = Context(seen(parameters), Verdicts(()), parameters, {}, STAMP)
     (step,) = dump.backup_steps(context, name="safety-backup")
     assert (step.name, step.undo, step.no_undo) == ("safety-backup", (), f"the backup stays: {PLACE}.dump")
     assert dump.path_of(parameters, STAMP) == f"{PLACE}.dump"
 
 
-def test_the_time_of_the_run_is_not_what_is_confirmed(parameters: Parameters):
+def test_the_time_of_the_run_is_not_what_is_confirmed(parameters: Parameters) -> None:
     first, later = plan(parameters, prove=True), plan(parameters, prove=True, stamp="20261125T031500Z")
     assert first.steps != later.steps
     assert first.digest == later.digest
     assert first.digest != plan(parameters, compression="none", prove=True).digest
 
 
-def test_proof_restores_compares_notes_and_drops(parameters: Parameters):
+def test_proof_restores_compares_notes_and_drops(parameters: Parameters) -> None:
     made = plan(parameters, prove=True)
     assert [step.name for step in made.steps] == ["backup", "restore-scratch", "prove-scratch", "note-proof", "drop-scratch"]  # fmt: skip
     scratch = "pazpaz_scratch_20261124t120000z"
@@ -68,7 +68,7 @@ def test_proof_restores_compares_notes_and_drops(parameters: Parameters):
     assert made.steps[2].command.argv[9:] == (f"{PLACE}.dump.manifest.json", *parameters.database.expected_tables)
 
 
-def test_several_processes_make_a_packed_directory(parameters: Parameters):
+def test_several_processes_make_a_packed_directory(parameters: Parameters) -> None:
     step = plan(parameters, parallel=4).steps[0]
     assert step.command.argv[7:11] == (f"{PLACE}.tar.dump", "directory", "zstd:3", "4")
 
@@ -84,17 +84,17 @@ def test_several_processes_make_a_packed_directory(parameters: Parameters):
         ({"parallel": 17, "compression": ""}, "2 problem"),
     ],
 )
-def test_what_pg_dump_does_not_take_is_refused(parameters: Parameters, values: dict[str, Any], reason: str):
+def test_what_pg_dump_does_not_take_is_refused(parameters: Parameters, values: dict[str, Any], reason: str) -> None:
     with pytest.raises(ParametersError, match=reason):
         plan(parameters, **values)
 
 
 @pytest.mark.parametrize("method", ["none", "gzip", "gzip:9", "lz4", "lz4:12", "zstd", "zstd:22"])
-def test_methods_of_pg_dump_are_taken(method: str):
+def test_methods_of_pg_dump_are_taken(method: str) -> None:
     dump.checked(method, 1)
 
 
-def test_without_room_nothing_is_begun(parameters: Parameters):
+def test_without_room_nothing_is_begun(parameters: Parameters) -> None:
     facts = seen(parameters)
     newest = facts.dumps[0].bytes
     need = round(max(found.bytes for found in facts.dumps[:3]) * parameters.backup.free_space_factor)
@@ -106,7 +106,7 @@ def test_without_room_nothing_is_begun(parameters: Parameters):
         plan(parameters, seen(parameters, room=dumps.Room(10**12, 1000, False)), prove=True)
 
 
-def test_room_is_that_of_the_method_that_is_asked_for(parameters: Parameters):
+def test_room_is_that_of_the_method_that_is_asked_for(parameters: Parameters) -> None:
     facts = seen(parameters)
     database = facts.databases[parameters.database.name].bytes
     packed = round(max(found.bytes for found in facts.dumps[:3]) * parameters.backup.free_space_factor)
@@ -122,17 +122,17 @@ def test_room_is_that_of_the_method_that_is_asked_for(parameters: Parameters):
 
 
 @pytest.mark.parametrize("fact", ["room", "dumps", "databases"])
-def test_without_evidence_nothing_is_begun(parameters: Parameters, fact: str):
+def test_without_evidence_nothing_is_begun(parameters: Parameters, fact: str) -> None:
     with pytest.raises(PreflightError, match="no backup can be taken: away"):
         plan(parameters, seen(parameters, **{fact: Missing(fact, "away")}))
 
 
-def test_a_plan_says_what_the_last_one_like_it_took(parameters: Parameters):
+def test_a_plan_says_what_the_last_one_like_it_took(parameters: Parameters) -> None:
     assert any("the last one made like this took" in note for note in plan(parameters, compression="lz4").notes)
     assert not any("the last one made like this" in note for note in plan(parameters, compression="gzip:9").notes)
 
 
-def test_scripts_read_nothing_that_was_pasted_behind_them(parameters: Parameters):
+def test_scripts_read_nothing_that_was_pasted_behind_them(parameters: Parameters) -> None:
     made = plan(parameters, prove=True)
     for command in [step.command for step in made.steps] + [proof.drop(parameters, "x")]:
         assert "\nset -euo pipefail\nexec </dev/null\n" in command.argv[2]

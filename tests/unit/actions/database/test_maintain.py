@@ -28,7 +28,7 @@ def plan(parameters: Parameters, *, others: dict[str, Any] | None = None, **valu
     return vacuum(Context(facts, Verdicts(()), parameters, {"table": "", "drop": ""} | values, "20261124T120000Z"))
 
 
-def test_one_step_a_table_in_the_order_of_their_names(parameters: Parameters):
+def test_one_step_a_table_in_the_order_of_their_names(parameters: Parameters) -> None:
     made = plan(parameters)
     names = [step.name for step in made.steps]
     assert names == sorted(names)
@@ -40,16 +40,16 @@ def test_one_step_a_table_in_the_order_of_their_names(parameters: Parameters):
 
 
 @pytest.mark.parametrize("table", ["clients", "public.clients"])
-def test_one_table_with_or_without_its_schema(parameters: Parameters, table: str):
+def test_one_table_with_or_without_its_schema(parameters: Parameters, table: str) -> None:
     assert [step.affects for step in plan(parameters, table=table).steps] == ["public.clients"]
 
 
-def test_an_unknown_table_is_refused_with_those_that_there_are(parameters: Parameters):
+def test_an_unknown_table_is_refused_with_those_that_there_are(parameters: Parameters) -> None:
     with pytest.raises(ParametersError, match=r"'clientz' fits 0 tables; there are: .*public\.clients"):
         plan(parameters, table="clientz")
 
 
-def test_of_very_many_tables_those_with_the_most_dead_rows(parameters: Parameters):
+def test_of_very_many_tables_those_with_the_most_dead_rows(parameters: Parameters) -> None:
     rows = [{"schema": "public", "name": f"t{number:03}", "dead_rows": number} for number in range(MOST_STEPS + 5)]
     made = plan(parameters, others={"database": Database({"tables": rows})})
     assert len(made.steps) == MOST_STEPS
@@ -57,7 +57,7 @@ def test_of_very_many_tables_those_with_the_most_dead_rows(parameters: Parameter
     assert any("5 tables with fewer dead rows are left out" in note for note in made.notes)
 
 
-def test_only_a_kept_database_can_be_dropped_and_it_needs_the_phrase(parameters: Parameters):
+def test_only_a_kept_database_can_be_dropped_and_it_needs_the_phrase(parameters: Parameters) -> None:
     made = plan(parameters, drop=KEPT)
     assert made.danger
     assert made.steps[0].command.argv[-1] == KEPT
@@ -68,7 +68,7 @@ def test_only_a_kept_database_can_be_dropped_and_it_needs_the_phrase(parameters:
             plan(parameters, drop=name)
 
 
-def test_without_evidence_nothing_is_planned(parameters: Parameters):
+def test_without_evidence_nothing_is_planned(parameters: Parameters) -> None:
     for others, values in (({"database": Missing("database", "away")}, {}), ({"databases": Missing("databases", "away")}, {"drop": KEPT})):  # fmt: skip
         with pytest.raises(PreflightError, match="away"):
             plan(parameters, others=others, **values)

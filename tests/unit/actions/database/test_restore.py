@@ -59,7 +59,7 @@ def only(parameters: Parameters, **changed: Any) -> Facts:
     )
 
 
-def test_nothing_is_stopped_before_the_new_database_is_proven(parameters: Parameters):
+def test_nothing_is_stopped_before_the_new_database_is_proven(parameters: Parameters) -> None:
     made = plan(parameters, seen(parameters))
     assert [step.name for step in made.steps] == [
         "safety-backup", "restore-new", "prove-new", "switch", "wait-writers", "prove-revision", "prove-health", "prove-ready", "tell-late-rows",
@@ -78,13 +78,13 @@ def test_nothing_is_stopped_before_the_new_database_is_proven(parameters: Parame
     assert any("kept as pazpaz_before_20261124t120000z" in note for note in made.notes)
 
 
-def test_the_time_of_the_run_is_not_what_is_confirmed(parameters: Parameters):
+def test_the_time_of_the_run_is_not_what_is_confirmed(parameters: Parameters) -> None:
     facts = seen(parameters)
     assert plan(parameters, facts).digest == plan(parameters, facts, stamp="20261125T031500Z").digest
     assert plan(parameters, facts).digest != plan(parameters, facts, safety_backup=False).digest
 
 
-def test_a_dump_without_a_manifest_is_restored_and_that_is_said_aloud(parameters: Parameters):
+def test_a_dump_without_a_manifest_is_restored_and_that_is_said_aloud(parameters: Parameters) -> None:
     made = plan(parameters, seen(parameters, case="nightly", backup=NIGHTLY), backup=NIGHTLY)
     assert any("no manifest lies beside it" in note for note in made.notes)
     prove = next(step for step in made.steps if step.name == "prove-new")
@@ -92,7 +92,7 @@ def test_a_dump_without_a_manifest_is_restored_and_that_is_said_aloud(parameters
     assert "every expected table is there" in prove.command.why
 
 
-def test_every_dump_that_was_looked_at_is_refused_with_its_reason(parameters: Parameters):
+def test_every_dump_that_was_looked_at_is_refused_with_its_reason(parameters: Parameters) -> None:
     with pytest.raises(PreflightError) as refused:
         plan(parameters, seen(parameters, case="broken", listed="broken"))
     for said in (
@@ -117,14 +117,14 @@ def test_every_dump_that_was_looked_at_is_refused_with_its_reason(parameters: Pa
         ({"tables": ("alembic_version", "books")}, "no table appointments, attachments, audit_log, clients, users"),
     ],
 )
-def test_what_speaks_against_a_dump(parameters: Parameters, changed: dict[str, Any], reason: str):
+def test_what_speaks_against_a_dump(parameters: Parameters, changed: dict[str, Any], reason: str) -> None:
     facts = only(parameters, **changed)
     assert reason in fault(facts.dump_candidates.looked[0], parameters)
     with pytest.raises(PreflightError, match="no backup can be restored from"):
         plan(parameters, facts)
 
 
-def test_a_dump_of_a_kept_database_is_one_of_this_application(parameters: Parameters):
+def test_a_dump_of_a_kept_database_is_one_of_this_application(parameters: Parameters) -> None:
     facts = only(parameters, database="pazpaz_before_20261124t100000z")
     assert fault(facts.dump_candidates.looked[0], parameters) == ""
 
@@ -140,7 +140,7 @@ def older(parameters: Parameters, revision: str, revisions: Revisions | None = R
     return Facts({name: facts[name] for name in facts} | {"dumps": listed, "dump_candidates": looked}, {}, seconds=0)
 
 
-def test_an_older_revision_is_migrated_before_anything_is_stopped(parameters: Parameters):
+def test_an_older_revision_is_migrated_before_anything_is_stopped(parameters: Parameters) -> None:
     made = plan(parameters, older(parameters, "0001"))
     names = [step.name for step in made.steps]
     assert names.index("prove-new") < names.index("migrate-new") < names.index("switch")
@@ -150,7 +150,7 @@ def test_an_older_revision_is_migrated_before_anything_is_stopped(parameters: Pa
     assert not any("postgresql" in word for word in migrate.command.argv if word != migrate.command.argv[2])
 
 
-def test_a_revision_that_the_release_does_not_know_is_refused(parameters: Parameters):
+def test_a_revision_that_the_release_does_not_know_is_refused(parameters: Parameters) -> None:
     with pytest.raises(PreflightError, match="which the running release does not know"):
         plan(parameters, older(parameters, "0009"))
     with pytest.raises(PreflightError, match="does not say which revisions it knows"):
@@ -160,7 +160,7 @@ def test_a_revision_that_the_release_does_not_know_is_refused(parameters: Parame
     assert plan(parameters, older(parameters, "0003", None)).steps, "the revision that serves now needs no history"
 
 
-def test_too_little_room_is_told_with_what_is_needed(parameters: Parameters):
+def test_too_little_room_is_told_with_what_is_needed(parameters: Parameters) -> None:
     facts = seen(parameters)
     database_bytes = facts.dumps[0].manifest.database_bytes
     copy = round(database_bytes * 1.3)
@@ -177,32 +177,32 @@ def test_too_little_room_is_told_with_what_is_needed(parameters: Parameters):
             plan(parameters, seen(parameters, room=room))
 
 
-def test_a_resumed_run_is_not_stopped_by_the_room_that_it_has_taken_itself(parameters: Parameters):
+def test_a_resumed_run_is_not_stopped_by_the_room_that_it_has_taken_itself(parameters: Parameters) -> None:
     room = dumps.Room(1, 1, False)
     with pytest.raises(PreflightError):
         plan(parameters, seen(parameters, room=room))
     assert plan(parameters, seen(parameters, room=room, known="kept")).steps
 
 
-def test_without_a_database_there_is_nothing_to_save_first(parameters: Parameters):
+def test_without_a_database_there_is_nothing_to_save_first(parameters: Parameters) -> None:
     made = plan(parameters, seen(parameters, databases={"postgres": dumps.OneDatabase("postgres", 1, "", 0)}))
     assert made.steps[0].name == "restore-new"
     assert any("no backup of the database as it is now is taken: there is none" in note for note in made.notes)
 
 
 @pytest.mark.parametrize("name", ["../etc/passwd", "/etc/passwd", "a b", "-rf", "a\nb", "$(reboot)"])
-def test_a_backup_is_a_name_in_the_folder(name: str):
+def test_a_backup_is_a_name_in_the_folder(name: str) -> None:
     with pytest.raises(ParametersError, match="is not the name of a file"):
         dump_candidates({"backup": name})
 
 
 @pytest.mark.parametrize("jobs", [0, 17, -1])
-def test_a_number_of_processes_that_cannot_be_is_refused(parameters: Parameters, jobs: int):
+def test_a_number_of_processes_that_cannot_be_is_refused(parameters: Parameters, jobs: int) -> None:
     with pytest.raises(ParametersError, match=r"jobs: .* is not between 1 and 16"):
         plan(parameters, seen(parameters), jobs=jobs)
 
 
-def test_kept_databases_are_a_finding(parameters: Parameters):
+def test_kept_databases_are_a_finding(parameters: Parameters) -> None:
     found = kept(seen(parameters, known="kept"), parameters)
     assert [(row.state, row.subject) for row in found] == [(State.WARNING, "kept databases")]
     assert "pazpaz_before_20261124t120000z: the database from before a restore" in found[0].reason

@@ -110,7 +110,7 @@ def upwards(found: Found, at: str, to: str) -> Found:
     return dataclasses.replace(found, migration=way)
 
 
-def test_the_sql_of_each_revision_is_told_apart_without_alembics_own():
+def test_the_sql_of_each_revision_is_told_apart_without_alembics_own() -> None:
     assert by_revision(UP, up=True) == {
         "0001": "CREATE TABLE a (id INTEGER);",
         "0002": "ALTER TABLE a ADD COLUMN b TEXT;",
@@ -118,21 +118,21 @@ def test_the_sql_of_each_revision_is_told_apart_without_alembics_own():
     assert by_revision(DOWN, up=False) == {"0002": "ALTER TABLE a DROP COLUMN b;", "0001": "DROP TABLE a;"}
 
 
-def test_what_is_dropped_is_found_in_the_sql():
+def test_what_is_dropped_is_found_in_the_sql() -> None:
     sql = 'DROP INDEX i;\nALTER TABLE ONLY "a" DROP COLUMN IF EXISTS "B";\ndrop table if exists s.t;\nDROP TYPE mood;\nalter table a drop constraint c;\nselect 1; -- DROP TABLE x'
     assert drops(sql) == [
         ["index", "", "i"], ["column", '"a"', '"B"'], ["table", "s.t", ""], ["type", "", "mood"], ["constraint", "a", "c"],
     ]  # fmt: skip
 
 
-def test_the_way_between_revisions():
+def test_the_way_between_revisions() -> None:
     known = Revisions({"3": ("2", ""), "2": ("1", ""), "1": ("", "")}, ("3",))
     assert known.between("", "3") == ("1", "2", "3")
     assert known.between("1", "3") == ("2", "3")
     assert known.between("3", "3") == ()
 
 
-def test_each_revision_is_a_step_with_its_own_way_back(parameters: Parameters, deployed: Found):
+def test_each_revision_is_a_step_with_its_own_way_back(parameters: Parameters, deployed: Found) -> None:
     plan = migrations.upgrade(context(parameters, upwards(deployed, "0002", "0004"), dump(1)))
     assert [step.name for step in plan.steps] == [
         "upgrade-0003",
@@ -156,7 +156,7 @@ def test_each_revision_is_a_step_with_its_own_way_back(parameters: Parameters, d
 @pytest.mark.parametrize(("dumps", "first"), [((), "backup"), ((dump(27),), "backup"), ((dump(25),), "upgrade-0004")])
 def test_without_a_verified_backup_that_is_young_enough_one_is_taken_first(
     parameters: Parameters, deployed: Found, dumps: tuple[Dump, ...], first: str
-):
+) -> None:
     plan = migrations.upgrade(context(parameters, upwards(deployed, "0003", "0004"), *dumps))
     assert plan.steps[0].name == first
     unread = tuple(dataclasses.replace(item, manifest=None) for item in dumps)
@@ -166,19 +166,21 @@ def test_without_a_verified_backup_that_is_young_enough_one_is_taken_first(
 @pytest.mark.parametrize("change", [{"bytes": 999}, {"checksum": "1" * 64}, {"checksum": ""}, {"problem": "cut"}])
 def test_a_backup_that_is_no_longer_as_its_manifest_says_does_not_count(
     parameters: Parameters, deployed: Found, change: dict[str, Any]
-):
+) -> None:
     spoilt = dataclasses.replace(dump(1), **change)
     assert migrations.upgrade(context(parameters, upwards(deployed, "0003", "0004"), spoilt)).steps[0].name == "backup"
-    foreign = dataclasses.replace(dump(1), manifest=dataclasses.replace(dump(1).manifest, database="other"))
+    manifest = dump(1).manifest
+    assert manifest is not None
+    foreign = dataclasses.replace(dump(1), manifest=dataclasses.replace(manifest, database="other"))
     assert migrations.upgrade(context(parameters, upwards(deployed, "0003", "0004"), foreign)).steps[0].name == "backup"
 
 
-def test_an_image_that_is_not_there_is_only_fetched(parameters: Parameters, deployed: Found):
+def test_an_image_that_is_not_there_is_only_fetched(parameters: Parameters, deployed: Found) -> None:
     away = dataclasses.replace(deployed, version="1.1.0", there="", migration=None, pull_bytes=1)
     assert [step.name for step in migrations.upgrade(context(parameters, away)).steps] == ["pull"]
 
 
-def test_at_its_goal_there_is_nothing_to_do(parameters: Parameters, deployed: Found):
+def test_at_its_goal_there_is_nothing_to_do(parameters: Parameters, deployed: Found) -> None:
     assert "at 0004" in migrations.upgrade(context(parameters, upwards(deployed, "0004", "0004"))).nothing
 
 
@@ -186,7 +188,9 @@ def test_at_its_goal_there_is_nothing_to_do(parameters: Parameters, deployed: Fo
     ("at", "to", "reason"),
     [("0009", "0004", "the database is at 0009, which 1.1.0 does not know"), ("0004", "0002", "there is no way up from 0004 to 0002"), ("0003", "0007", "there is no way up")],
 )  # fmt: skip
-def test_a_way_that_does_not_exist_is_refused(parameters: Parameters, deployed: Found, at: str, to: str, reason: str):
+def test_a_way_that_does_not_exist_is_refused(
+    parameters: Parameters, deployed: Found, at: str, to: str, reason: str
+) -> None:
     with pytest.raises(PreflightError) as refused:
         migrations.upgrade(context(parameters, upwards(deployed, at, to), dump(1)))
     assert reason in refused.value.reason
@@ -208,7 +212,7 @@ def test_a_revision_that_nobody_knows_is_refused_with_what_is_known(
     there: bool,
     knowing: tuple[str, ...],
     remedy: str,
-):
+) -> None:
     strange = facts.Stranger("0009_invoices", "after 2026-11-27 01:08", ("1.0.0", "1.1.0"), knowing)
     found = dataclasses.replace(upwards(deployed, "0009_invoices", ""), stranger=strange)
     if not there:
@@ -220,7 +224,7 @@ def test_a_revision_that_nobody_knows_is_refused_with_what_is_known(
     assert remedy in (refused.value.remedy or "")
 
 
-def test_a_way_down_takes_a_backup_and_says_what_is_lost(parameters: Parameters, deployed: Found):
+def test_a_way_down_takes_a_backup_and_says_what_is_lost(parameters: Parameters, deployed: Found) -> None:
     plan = migrations.downgrade(context(parameters, deployed))
     assert [step.name for step in plan.steps][:3] == ["backup-before", "downgrade-0004", "prove-current"]
     assert plan.losses[0] == "index appointments_reminder_due_idx"
@@ -230,7 +234,7 @@ def test_a_way_down_takes_a_backup_and_says_what_is_lost(parameters: Parameters,
     assert plan.steps[1].undo[0].command.argv[7:10] == ("0003", "0004", "or")
 
 
-def test_to_the_beginning_is_said_in_alembics_word(parameters: Parameters, deployed: Found):
+def test_to_the_beginning_is_said_in_alembics_word(parameters: Parameters, deployed: Found) -> None:
     way = dataclasses.replace(
         deployed, migration=Migration("0001", "", {"0001": "x"}, {"0001": "DROP TABLE a"}, (Lost("table", "a", "", 5),))
     )
@@ -240,6 +244,6 @@ def test_to_the_beginning_is_said_in_alembics_word(parameters: Parameters, deplo
 
 
 @pytest.mark.parametrize("given", ["0003; drop table users", "$(id)", "a b", "x" * 65])
-def test_what_cannot_be_a_revision_is_refused_before_the_server_is_asked(given: str):
+def test_what_cannot_be_a_revision_is_refused_before_the_server_is_asked(given: str) -> None:
     with pytest.raises(ParametersError):
         facts.upgrade({"version": "1.1.0", "to": given})

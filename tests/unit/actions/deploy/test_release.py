@@ -64,7 +64,7 @@ def lines(*messages: str) -> Facts:
     return Facts({"release_logs": parse_logs({"api": result}, "1h")}, {}, seconds=0)
 
 
-def test_a_kind_of_error_that_was_not_there_before_stands_out(parameters: Parameters):
+def test_a_kind_of_error_that_was_not_there_before_stands_out(parameters: Parameters) -> None:
     before = Verdicts.of(check.errors(lines("no such client 1", "no such client 2", "no such client 3"), parameters))
     same = Verdicts.of(check.errors(lines(*[f"no such client {n}" for n in range(9)]), parameters))
     assert worse_than(before, same) == []
@@ -118,7 +118,9 @@ def argv(plan: Plan, name: str) -> tuple[str, ...]:
     return words[3:] if words[:2] == ("bash", "-c") else words
 
 
-def test_the_image_is_pulled_and_tried_out_before_anything_that_runs_is_touched(parameters: Parameters, found: Found):
+def test_the_image_is_pulled_and_tried_out_before_anything_that_runs_is_touched(
+    parameters: Parameters, found: Found
+) -> None:
     plan = release.backend(context(parameters, found))
     assert names(plan) == [
         "note-begun", "pull", "prove-schema", "try-out", "save-logs", "set-version", "swap", "wait-healthy", "prove-digest",
@@ -147,7 +149,7 @@ def test_the_image_is_pulled_and_tried_out_before_anything_that_runs_is_touched(
     assert plan.pinned == {"version": f"1.1.0@{NEW}"}
 
 
-def test_the_way_back_is_the_line_before_and_the_containers_made_from_it(parameters: Parameters, found: Found):
+def test_the_way_back_is_the_line_before_and_the_containers_made_from_it(parameters: Parameters, found: Found) -> None:
     plan = release.backend(context(parameters, found))
     back = next(step for step in plan.steps if step.name == "set-version").undo
     assert [step.name for step in back] == [
@@ -163,7 +165,7 @@ def test_the_way_back_is_the_line_before_and_the_containers_made_from_it(paramet
     assert back[0].command.argv[4:] == ("/opt/pazpaz/.env.production", "BACKEND_VERSION", "", "unset")
 
 
-def test_a_resumed_run_goes_back_to_what_ran_before_the_first_one(parameters: Parameters, found: Found):
+def test_a_resumed_run_goes_back_to_what_ran_before_the_first_one(parameters: Parameters, found: Found) -> None:
     begun = {
         "run": STAMP,
         "event": "begun",
@@ -182,7 +184,7 @@ def test_a_resumed_run_goes_back_to_what_ran_before_the_first_one(parameters: Pa
     assert json.loads("{" + argv(plan, "note-deployed")[-1])["from_digest"] == OLD
 
 
-def test_what_runs_already_is_nothing_to_do(parameters: Parameters, found: Found):
+def test_what_runs_already_is_nothing_to_do(parameters: Parameters, found: Found) -> None:
     same = dataclasses.replace(
         found, there="old", digest=OLD, version="1.0.0", images_wanted=found.images_now, reference=f"{NAME}:1.0.0"
     )
@@ -205,20 +207,20 @@ def test_what_runs_already_is_nothing_to_do(parameters: Parameters, found: Found
 )  # fmt: skip
 def test_what_must_be_there_is_checked_and_not_assumed(
     parameters: Parameters, found: Found, change: dict[str, Any], more: dict[str, Any], reason: str
-):
+) -> None:
     with pytest.raises(PreflightError) as refused:
         release.backend(context(parameters, dataclasses.replace(found, **change), **more))
     assert reason in refused.value.reason
     assert refused.value.remedy
 
 
-def test_room_is_wanted_only_for_layers_that_are_not_there(parameters: Parameters, found: Found):
+def test_room_is_wanted_only_for_layers_that_are_not_there(parameters: Parameters, found: Found) -> None:
     assert release.backend(context(parameters, dataclasses.replace(found, free_bytes=3_000_000))).steps
     here = dataclasses.replace(found, free_bytes=0, there="new", registry_error="connection refused")
     assert release.backend(context(parameters, here)).steps, "nothing is pulled, so neither room nor registry is needed"
 
 
-def test_a_dependency_that_would_be_made_anew_is_brought_in_order_first(parameters: Parameters, found: Found):
+def test_a_dependency_that_would_be_made_anew_is_brought_in_order_first(parameters: Parameters, found: Found) -> None:
     asked = context(parameters, found)
     asked.facts.compose.would["pazpaz-db"] = "Recreate"
     with pytest.raises(PreflightError, match="db: the backend depends on it"):
@@ -227,7 +229,7 @@ def test_a_dependency_that_would_be_made_anew_is_brought_in_order_first(paramete
     assert release.backend(asked).steps
 
 
-def test_an_image_may_be_neither_ahead_of_nor_behind_the_schema(parameters: Parameters, deployed: Found):
+def test_an_image_may_be_neither_ahead_of_nor_behind_the_schema(parameters: Parameters, deployed: Found) -> None:
     ahead = dataclasses.replace(
         deployed, schema=deployed.schema_now, reference=f"{NAME}:1.1.0", running={"api": "x", "arq-worker": "x"}
     )
@@ -251,19 +253,21 @@ def test_an_image_may_be_neither_ahead_of_nor_behind_the_schema(parameters: Para
     assert release.backend_rollback(context(labelled, declares, revision="0004", to="")).steps
 
 
-def test_without_an_earlier_version_there_is_nothing_to_go_back_to(parameters: Parameters, found: Found):
+def test_without_an_earlier_version_there_is_nothing_to_go_back_to(parameters: Parameters, found: Found) -> None:
     none = dataclasses.replace(found, version="", reference="", digest="")
     assert "no earlier version" in release.backend_rollback(context(parameters, none, to="")).nothing
     with pytest.raises(PreflightError, match=r"2\.0.* was never deployed here"):
         release.backend_rollback(context(parameters, none, to="2.0"))
 
 
-def test_a_dump_of_another_database_is_no_backup(parameters: Parameters, found: Found):
+def test_a_dump_of_another_database_is_no_backup(parameters: Parameters, found: Found) -> None:
     with pytest.raises(PreflightError, match="it is a dump of the database other, not of pazpaz"):
         release.backend(context(parameters, found, dump_of="other"))
 
 
-def test_a_frontend_needs_no_backup_restarts_nginx_and_must_change_the_page(parameters: Parameters, found: Found):
+def test_a_frontend_needs_no_backup_restarts_nginx_and_must_change_the_page(
+    parameters: Parameters, found: Found
+) -> None:
     asked = context(parameters, dataclasses.replace(found, running={"frontend": "old"}, needs=()), age_hours=1000)
     plan = release.frontend(asked)
     assert names(plan) == [
@@ -276,6 +280,6 @@ def test_a_frontend_needs_no_backup_restarts_nginx_and_must_change_the_page(para
 
 
 @pytest.mark.parametrize("given", ["", "a b", "1.0@sha256:12", "$(id)", "-x", "a/b"])
-def test_what_cannot_be_a_version_is_refused_before_the_server_is_asked(parameters: Parameters, given: str):
+def test_what_cannot_be_a_version_is_refused_before_the_server_is_asked(parameters: Parameters, given: str) -> None:
     with pytest.raises(ParametersError):
         facts.backend({"version": given}).commands(parameters)

@@ -47,7 +47,7 @@ def away(
     )
 
 
-def test_the_database_starts_alone_and_the_store_is_filled_before_it_starts():
+def test_the_database_starts_alone_and_the_store_is_filled_before_it_starts() -> None:
     names = [step.name for step in recover.recover(context()).steps]
     order = ["make-folders", "install-packages", "bring-copies", "set-password", "read-copies", "pull-images", "start-database",
              "fill-database", "create-store", "fill-uploads", "compare-objects", "start-everything", "wait-healthy", "measure"]  # fmt: skip
@@ -56,7 +56,7 @@ def test_the_database_starts_alone_and_the_store_is_filled_before_it_starts():
     assert started.command.argv[-1] == SETTINGS.database.service
 
 
-def test_objects_are_compared_once_and_before_users_can_delete_any():
+def test_objects_are_compared_once_and_before_users_can_delete_any() -> None:
     steps = recover.recover(context()).steps
     names = [step.name for step in steps]
     at = names.index("compare-objects")
@@ -67,14 +67,14 @@ def test_objects_are_compared_once_and_before_users_can_delete_any():
         assert step.done.argv[-1] == f"/var/lib/runbook/{STAMP}/objects-compared"
 
 
-def test_the_plan_says_what_is_lost_and_needs_the_phrase():
+def test_the_plan_says_what_is_lost_and_needs_the_phrase() -> None:
     plan = recover.recover(context())
     assert plan.danger
     assert "2026-11-24T11:00:00Z" in plan.losses[0]
     assert plan.pinned == {"backup": RUN}
 
 
-def test_a_password_is_never_in_the_plan():
+def test_a_password_is_never_in_the_plan() -> None:
     plan = recover.recover(context())
     assert [step.stdin_secret for step in plan.steps if step.stdin_secret] == ["env:PASSWORD"]
 
@@ -92,7 +92,7 @@ def test_a_password_is_never_in_the_plan():
         (Missing("new_host", "no sudo"), COPY, "could not be looked at"),
     ],
 )
-def test_what_is_in_the_way_is_refused_and_a_dry_run_says_so(host: Any, copy: Any, reason: str):
+def test_what_is_in_the_way_is_refused_and_a_dry_run_says_so(host: Any, copy: Any, reason: str) -> None:
     with pytest.raises(PreflightError, match=reason):
         recover.recover(context(host, copy))
     shown = recover.recover(context(host, copy, apply=False))
@@ -100,12 +100,12 @@ def test_what_is_in_the_way_is_refused_and_a_dry_run_says_so(host: Any, copy: An
     assert reason in shown.nothing
 
 
-def test_a_recovery_that_was_begun_goes_on_though_the_host_is_no_longer_bare():
+def test_a_recovery_that_was_begun_goes_on_though_the_host_is_no_longer_bare() -> None:
     begun = dataclasses.replace(HOST, containers=("pazpaz-db",), files=("backups",), begun=RUN)
     assert recover.recover(context(begun)).steps
 
 
-def test_the_newest_whole_run_of_the_lost_server_is_chosen():
+def test_the_newest_whole_run_of_the_lost_server_is_chosen() -> None:
     there = (
         away("20261101T000000Z"),
         away("20261103T000000Z", kinds=("database",)),

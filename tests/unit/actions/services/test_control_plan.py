@@ -71,7 +71,7 @@ def words(made: Plan, name: str) -> list[str]:
 @pytest.mark.parametrize("action", ["restart", "recreate"])
 def test_several_services_come_one_after_the_other_what_is_needed_first(
     parameters: Parameters, healthy: Containers, action: str
-):
+) -> None:
     found = names(plan(parameters, healthy, action=action, services="nginx, api,redis,api"))
     assert [name for name in found if name.startswith((action, "wait"))] == [
         f"{action}-redis", "wait-redis", f"{action}-api", "wait-api", f"{action}-nginx", "wait-nginx",
@@ -79,7 +79,7 @@ def test_several_services_come_one_after_the_other_what_is_needed_first(
     assert found[-2:] == ["prove-health", "prove-ready"]
 
 
-def test_they_are_stopped_backwards_and_started_forwards(parameters: Parameters, healthy: Containers):
+def test_they_are_stopped_backwards_and_started_forwards(parameters: Parameters, healthy: Containers) -> None:
     made = plan(parameters, healthy, action="stop", services="db,nginx,api")
     assert words(made, "stop") == ["nginx", "api", "db"]
     assert [word for word in made.steps[0].undo[0].command.argv if word in ORDER] == ["db", "api", "nginx"]
@@ -87,12 +87,12 @@ def test_they_are_stopped_backwards_and_started_forwards(parameters: Parameters,
     assert words(plan(parameters, stopped, action="start"), "start") == ["db", "api", "nginx"]
 
 
-def test_all_of_them_where_none_is_named(parameters: Parameters, healthy: Containers):
+def test_all_of_them_where_none_is_named(parameters: Parameters, healthy: Containers) -> None:
     found = names(plan(parameters, healthy))
     assert [name for name in found if name.startswith("restart")] == [f"restart-{name}" for name in ORDER]
 
 
-def test_a_restart_says_what_it_does_not_read_again(parameters: Parameters, healthy: Containers):
+def test_a_restart_says_what_it_does_not_read_again(parameters: Parameters, healthy: Containers) -> None:
     made = plan(parameters, healthy, services="api,db", compose=changed(healthy, "api", "nginx"))
     assert len(made.notes) == 1
     assert made.notes[0].startswith("api: the compose file or .env.production changed since")
@@ -100,7 +100,7 @@ def test_a_restart_says_what_it_does_not_read_again(parameters: Parameters, heal
     assert plan(parameters, healthy, services="db", compose=changed(healthy, "api")).notes == ()
 
 
-def test_what_has_no_container_is_not_restarted(parameters: Parameters, healthy: Containers):
+def test_what_has_no_container_is_not_restarted(parameters: Parameters, healthy: Containers) -> None:
     with pytest.raises(PreflightError, match="redis: there is no container"):
         plan(parameters, among(healthy, redis="absent"), services="redis,api")
 
@@ -108,7 +108,7 @@ def test_what_has_no_container_is_not_restarted(parameters: Parameters, healthy:
 @pytest.mark.parametrize("action", ["restart", "recreate", "stop", "start", "up"])
 def test_a_service_that_crashes_again_and_again_does_not_change_the_plan(
     parameters: Parameters, healthy: Containers, action: str
-):
+) -> None:
     seen = [plan(parameters, among(healthy, redis=state), action=action) for state in ("running", "restarting")]
     assert seen[0].digest == seen[1].digest
     assert names(seen[0]) == names(seen[1])
@@ -117,7 +117,7 @@ def test_a_service_that_crashes_again_and_again_does_not_change_the_plan(
 @pytest.mark.parametrize("action", ["restart", "recreate"])
 def test_only_a_resumed_run_takes_a_new_container_for_its_own_work(
     parameters: Parameters, healthy: Containers, action: str
-):
+) -> None:
     probes = [
         next(step.done for step in plan(parameters, healthy, action=action, services="redis", resumed=resumed).steps
              if step.name == f"{action}-redis")
@@ -128,7 +128,7 @@ def test_only_a_resumed_run_takes_a_new_container_for_its_own_work(
     assert probes[1].argv[-2:] == (STAMP, "pazpaz-redis")
 
 
-def test_bringing_up_saves_the_logs_of_what_is_made_anew(parameters: Parameters, healthy: Containers):
+def test_bringing_up_saves_the_logs_of_what_is_made_anew(parameters: Parameters, healthy: Containers) -> None:
     made = plan(parameters, among(healthy, nginx="exited"), action="up", compose=changed(healthy, "api", "redis"))
     assert names(made)[:3] == ["save-logs", "up", "wait-healthy"]
     assert made.steps[0].command.argv[-2:] == ("pazpaz-redis", "pazpaz-api")
@@ -136,7 +136,7 @@ def test_bringing_up_saves_the_logs_of_what_is_made_anew(parameters: Parameters,
     assert names(plan(parameters, among(healthy, nginx="exited"), action="up"))[0] == "up"
 
 
-def test_taking_down_back_starts_only_what_ran_before(parameters: Parameters, healthy: Containers):
+def test_taking_down_back_starts_only_what_ran_before(parameters: Parameters, healthy: Containers) -> None:
     def back(found: Containers) -> dict[str, list[str]]:
         down = next(step for step in plan(parameters, found, action="down").steps if step.name == "down")
         return {step.name: list(step.command.argv) for step in down.undo}
@@ -152,7 +152,7 @@ def test_taking_down_back_starts_only_what_ran_before(parameters: Parameters, he
     assert list(back(among(healthy, **{name.replace("-", "_"): "exited" for name in ORDER}))) == ["make-stopped"]
 
 
-def test_bringing_up_says_what_an_undo_leaves(parameters: Parameters, healthy: Containers):
+def test_bringing_up_says_what_an_undo_leaves(parameters: Parameters, healthy: Containers) -> None:
     made = plan(parameters, among(healthy, nginx="exited"), action="up", compose=changed(healthy, "api"))
     assert [
         note for note in made.notes if note.startswith("api will be made anew") and "an undo leaves them so" in note
@@ -172,7 +172,7 @@ def test_bringing_up_says_what_an_undo_leaves(parameters: Parameters, healthy: C
 )
 def test_where_compose_gives_no_answer_that_is_said(
     parameters: Parameters, healthy: Containers, compose: Any, reason: str
-):
+) -> None:
     made = plan(parameters, healthy, services="api", compose=compose)
     assert len(made.notes) == 1
     assert made.notes[0].endswith(reason)
