@@ -277,7 +277,7 @@ def _refuse_living(outputs: Path, run_id: str) -> None:
 def _note(outputs: Path, run_id: str, text: str) -> None:
     """Note it beside that run's record, where it has one here."""
     from runbook.errors import RecordError  # noqa: PLC0415 (as above)
-    from runbook.execution.run import operator  # noqa: PLC0415 (as above)
+    from runbook.execution.surroundings import operator  # noqa: PLC0415 (as above)
     from runbook.records.chain import Chain  # noqa: PLC0415 (--help does not need it)
 
     try:

@@ -6,18 +6,12 @@ notebook's own namespace and checked here, so no way of starting a notebook goes
 
 from __future__ import annotations
 
-import ast
 import atexit
 import contextlib
 import datetime as dt
 import fnmatch
-import getpass
-import importlib.metadata
-import os
 import platform
-import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +26,7 @@ from runbook.checks.way_in import way_in
 from runbook.connection import Connection
 from runbook.errors import ConnectionFailed, HostKeyError, LockError, ParametersError, PreflightError, RunbookError
 from runbook.execution import bundles
+from runbook.execution.surroundings import header_of_run, injected, namespace, operator, shell_of_kernel
 from runbook.facts import Facts, gather
 from runbook.facts import preflight as preflight_facts
 from runbook.records import recorder
@@ -41,7 +36,6 @@ from runbook.verdict import State, Verdict, Verdicts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from runbook.changes.apply import Outcome
     from runbook.changes.plan import Plan, Step
@@ -52,8 +46,6 @@ if TYPE_CHECKING:
 
 LONGEST_FOLLOW_SECONDS = 600
 MOST_CONNECT_SECONDS = 4.0  # of a look that answers whatever happens, within 15 s in all
-INJECTED_MARK = "# Parameters"  # papermill writes it as the first line of the cell it injects
-VERSIONS_OF = ("runbook", "fabric", "paramiko", "papermill", "ipykernel")
 
 
 class Run:
@@ -185,7 +177,7 @@ class Run:
         self._held = True
         self.journal.event("lock", holder=holder, taken=True)
         atexit.register(self._let_go)
-        shell = _shell()
+        shell = shell_of_kernel()
         if shell is not None:
             shell.events.register("post_run_cell", self._after_cell)
         Executor(self.connection, self.journal, self.label, applying.say).wait_for_earlier_steps()
@@ -411,14 +403,14 @@ def start(name: str, **given: Any) -> Run:
     Raises ParametersError, NotebookError, RecordError, SecretError, HostKeyError, ConnectionFailed.
     """
     source = notebook.find(name)
-    namespace = _namespace()
-    taken = {item.name: namespace[item.name] for item in source.parameters if item.name in namespace}
+    names = namespace()
+    taken = {item.name: names[item.name] for item in source.parameters if item.name in names}
     earlier = earlier_run.find(outputs_folder())
-    values = notebook.check(source, _injected() | taken | given)
+    values = notebook.check(source, injected() | taken | given)
     if earlier is not None and earlier.mode == "resume":
         values |= {key: value for key, value in earlier.earlier.pinned.items() if key in values}
     target = values.get("target", "sandbox")
-    header = _header(source, target, values)
+    header = header_of_run(source, target, values)
     if earlier is not None:
         header |= {"resumes" if earlier.mode == "resume" else "undoes": earlier.earlier.run_id}
     journal = Journal.create(outputs_folder(), header)
@@ -448,73 +440,3 @@ def look_and_plan(
         rows = [row for check in bundles.checks(source.name) for row in check(facts, settings)]
         judged = Verdicts.of(exceptions.apply(rows, settings.known_exceptions, today=facts.at.date()))
         return planning.make(connection, source.name, Context(facts, judged, settings, values, stamp))
-
-
-def operator() -> str:
-    """Return who runs this, as the operating system knows them; RUNBOOK_OPERATOR overrides it for shared accounts."""
-    return os.environ.get("RUNBOOK_OPERATOR") or getpass.getuser()
-
-
-def _shell() -> Any:
-    module = sys.modules.get("IPython")
-    return module.get_ipython() if module is not None else None
-
-
-def _namespace() -> dict[str, Any]:
-    shell = _shell()
-    return dict(shell.user_ns) if shell is not None else {}
-
-
-def _injected() -> dict[str, Any]:
-    """Return what papermill injected, unknown names included: papermill only warns of these, and goes on."""
-    shell = _shell()
-    if shell is None:
-        return {}
-    found: dict[str, Any] = {}
-    for source in shell.history_manager.input_hist_raw:
-        if source.lstrip().startswith(INJECTED_MARK):
-            for node in ast.parse(source).body:
-                if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-                    found[node.targets[0].id] = _literal(node.value)
-    return found
-
-
-def _literal(node: ast.expr) -> Any:
-    try:
-        return ast.literal_eval(node)
-    except ValueError as error:
-        raise ParametersError(
-            "injected parameters", [f"not a plain value: {error}"], remedy="pass texts, numbers or booleans"
-        ) from None
-
-
-def _header(source: notebook.Notebook, target: str, values: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "notebook": source.name,
-        "title": source.title,
-        "procedures": list(source.procedures),
-        "kind": source.kind,
-        "target": target,
-        "parameters": values,
-        "operator": operator(),
-        "notebook_sha256": source.sha256,
-        "git_commit": git_commit(parameters.project_root()),
-        "versions": {name: importlib.metadata.version(name) for name in VERSIONS_OF}
-        | {"python": platform.python_version()},
-        "started": time.time(),
-    }
-
-
-def git_commit(root: Path) -> str:
-    """Given a checkout, return its commit, with "+changes" where files differ from it; "" outside of git."""
-    try:
-        described = subprocess.run(
-            ["git", "-C", str(root), "describe", "--always", "--dirty=+changes", "--abbrev=40", "--exclude=*"],
-            capture_output=True,
-            text=True,
-            timeout=5,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return described.stdout.strip()

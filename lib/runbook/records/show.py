@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from runbook.records.record import to_the_second
+from runbook.records.banner import to_the_second
 from runbook.screen import clean, columns
 
 if TYPE_CHECKING:

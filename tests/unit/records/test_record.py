@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from runbook.execution.runner import without_slow_grammar
-from runbook.records import record
+from runbook.records import banner, record
 from runbook.records.journal import Event
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def test_outputs_of_an_earlier_run_in_the_source_are_gone() -> None:
 
 
 def test_a_command_stays_within_its_cell_of_the_table() -> None:
-    text = record.commands_text(WHOLE[2].data["commands"])
+    text = banner.commands_text(WHOLE[2].data["commands"])
     (row,) = [line for line in text.splitlines() if "echo" in line]
     assert r"`` echo 'a\|b' `x` ``" in row
     assert row.replace(r"\|", "").count("|") == 7
@@ -169,7 +169,7 @@ def test_what_is_wrong_stands_first_with_its_evidence_and_what_to_open() -> None
         {"state": "WARNING", "subject": "disk", "reason": "fills up", "evidence": "", "next": "08-troubleshoot/not-written"},
         {"state": "OK", "subject": "db", "reason": "answers"},
     ]  # fmt: skip
-    assert record.findings_text(rows, "04-health/quick") == [
+    assert banner.findings_text(rows, "04-health/quick") == [
         "1. **CRITICAL** api: it answers 500",
         "   - evidence: ` GET /x \\| 500 `",
         "   - open: [04-health/log-scan](../04-health/log-scan.ipynb)",
@@ -177,8 +177,8 @@ def test_what_is_wrong_stands_first_with_its_evidence_and_what_to_open() -> None
         "   - open: 08-troubleshoot/not-written (planned)",
         "",
     ]
-    assert record.findings_text(rows[2:], "04-health/quick") == []
-    alike = record.findings_text([*rows[:1], *rows[:1]], "00-start-here")
+    assert banner.findings_text(rows[2:], "04-health/quick") == []
+    alike = banner.findings_text([*rows[:1], *rows[:1]], "00-start-here")
     assert alike[0] == "1. **CRITICAL** api: it answers 500 (2 checks)"
     many = [rows[0] | {"subject": f"part {number}"} for number in range(9)]
-    assert "And 3 more" in record.findings_text(many, "00-start-here")[-2]
+    assert "And 3 more" in banner.findings_text(many, "00-start-here")[-2]
