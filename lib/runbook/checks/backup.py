@@ -1,4 +1,7 @@
-"""Backups: there, young enough, of a believable size, readable to the end, off the server, made by something."""
+"""Backups: there, young enough, of a believable size, readable to the end, off the server, made by something.
+
+Longer than 300 lines: one judgement for each way in which a copy can fail.
+"""
 
 from __future__ import annotations
 

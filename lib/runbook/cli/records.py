@@ -1,4 +1,7 @@
-"""./runbook records: list, search, show, compare, verify, note, open."""
+"""./runbook records: list, search, show, compare, verify, note, open.
+
+Longer than 300 lines: each sub-command is one function.
+"""
 
 from __future__ import annotations
 

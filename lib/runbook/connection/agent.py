@@ -11,6 +11,8 @@ so that whatever a login shell printed before (a banner of .bashrc) is told apar
          {"cancel": 1}      {"ping": 7}
     out  {"hello": nonce, "python": "3.13.0"}      {"pong": 7}      {"id": 1, "chunk": base64}
          {"id": 1, "code": 0, "out": base64, "err": base64, "seconds": 0.01, "timed_out": false, "truncated": false, "sudo_refused": false}
+
+Longer than 300 lines: it is sent to the server as one file.
 """
 
 import base64

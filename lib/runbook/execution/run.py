@@ -2,6 +2,8 @@
 
 The same object works under the runner, under plain papermill and by Run All in JupyterLab: parameters are read from the
 notebook's own namespace and checked here, so no way of starting a notebook goes around the guards.
+
+Longer than 300 lines: it is what cells see, one short method for each of their calls.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 Fed to python3 on the server, as root, with one argument of JSON; prints one object of JSON. What talks to the registry or to
 Compose runs as the login user, whose registry login it needs. Nothing but Python 3.6 and its standard library is used.
+
+Longer than 300 lines: it is sent to the server as one file.
 """
 
 import json

@@ -3,6 +3,8 @@
 Log in, read, write, change, upload, be refused with a virus, see a job done, and remove everything again. Liveness is
 not health: what reads, writes and uploads is what users come for. Three ways are walked side by side after the login.
 What an earlier walk left behind when it was cut off is removed too. Its password only travels over verified TLS.
+
+Longer than 300 lines: it is one journey, each of its steps with what can be wrong with the answer.
 """
 
 from __future__ import annotations

@@ -10,6 +10,8 @@ Where the disk is full the journal moves to `fallback_folder()` as a whole, and 
 
 While a process takes part in a run it holds a lock on `<run id>.alive`, which the kernel of the operating system drops
 when that process ends in whatever way: so a run that nobody finished is told from one that is going on.
+
+Longer than 300 lines: writing, locking and reading of one format are judged together.
 """
 
 from __future__ import annotations

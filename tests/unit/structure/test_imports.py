@@ -106,3 +106,14 @@ def test_the_names_of_test_files_are_unique() -> None:
     """Two of one name end the collection where neither lies in a package."""
     names = [path.name for path in (project_root() / "tests").rglob("test_*.py")]
     assert sorted(names) == sorted(set(names))
+
+
+LONGEST_MODULE = 300
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(LIBRARY).as_posix())
+def test_a_long_module_says_why(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    is_long = len(text.splitlines()) > LONGEST_MODULE
+    reason = f"Longer than {LONGEST_MODULE} lines: " in (ast.get_docstring(ast.parse(text)) or "")
+    assert not is_long or reason, "split it, or give the reason in its first lines"

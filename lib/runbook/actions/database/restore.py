@@ -2,6 +2,8 @@
 
 At no step does a failure leave the service without its old data: nothing is stopped before the new database is proven, the
 swap is one transaction, and a failure after it brings the old one back.
+
+Longer than 300 lines: it is one procedure, told from its beginning to its end.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 The database starts alone and is filled before anything that could migrate an empty one; the store's volume is filled before
 the store starts, and compared before users are served. Every step finds out by itself whether it is done, so a recovery that was cut off goes on.
+
+Longer than 300 lines: it is one procedure, told from its beginning to its end.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Restart, recreate, stop and start services, and the whole stack down and up. Pure."""
+"""Restart, recreate, stop and start services, and the whole stack down and up. Pure.
+
+Longer than 300 lines: one planner for six actions that share their order and their proof.
+"""
 
 from __future__ import annotations
 
