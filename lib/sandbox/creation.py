@@ -99,6 +99,9 @@ def create(sandbox: Sandbox, chosen: golden.Golden, about: About, progress: Prog
     state.write_about(sandbox, replace(about, created=created))
 
 
+TODAY_IS_DONE = "touch /var/lib/systemd/timers/stamp-pazpaz-backup.timer && systemctl restart pazpaz-backup.timer"
+
+
 def _bring_up_to_date(sandbox: Sandbox, rows: int, progress: Progress) -> None:
     """Give a copied server what it should have as of now, and the operator what it has of its own."""
     if rows != golden.ROWS:
@@ -106,6 +109,8 @@ def _bring_up_to_date(sandbox: Sandbox, rows: int, progress: Progress) -> None:
         _fill(sandbox, rows)
     # a backup and a look at renewals as of now: on a copied server they would be as old as the golden state
     _back_up(sandbox, progress)
+    # that was the day's backup: else the timer, whose last run is that of the golden state, would catch up within minutes
+    execute(sandbox.name, ["sh", "-ec", TODAY_IS_DONE], check=True)
     execute(sandbox.name, ["systemctl", "start", "--no-block", "certbot.service"], check=True)
     fetch(sandbox, outside.SYNTHETIC_PASSWORD, "synthetic_password")
     fetch(sandbox, outside.ROOT_CERTIFICATE, "ca.crt")
