@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from hypothesis import settings
 
-_state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-os.environ.setdefault("RUNBOOK_SANDBOX_HOME", str(_state / "runbook" / "sandbox-of-tests"))
+from runbook.cli.test import own_home
+
+os.environ.setdefault("RUNBOOK_SANDBOX_HOME", str(own_home()))
 
 # How long one example takes says how busy the machine is; pytest's own timeout bounds what hangs.
 settings.register_profile("shared machine", deadline=None)

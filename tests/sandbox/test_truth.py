@@ -100,19 +100,16 @@ def test_liveness_does_not_fool_the_quick_check(mended: Host, desk: Desk) -> Non
     assert any(row["check"].startswith("web.ready") and row["state"] == "CRITICAL" for row in rows)
 
 
-def look(settings: parameters.Parameters, *also: str) -> dict[str, Verdicts]:
-    """Judge the server by every read-only notebook, without kernels: all facts gathered once, then judged by each.
-
-    `also` names notebooks that look at more before they change anything.
-    """
+def look(settings: parameters.Parameters) -> dict[str, Verdicts]:
+    """Judge the server by every read-only notebook, without kernels: all facts gathered once, then judged by each."""
     wanted: dict[str, Any] = {}
-    for name in (*READ_NOTEBOOKS, *also):
+    for name in READ_NOTEBOOKS:
         values = {item.name: item.default for item in notebook.find(name).parameters}
         wanted |= {fact.name: fact for fact in bundles.facts(name, values)}
     with Connection(settings) as connection:
         facts = gather(connection, settings, wanted.values())
     told = {}
-    for name in (*READ_NOTEBOOKS, *also):
+    for name in READ_NOTEBOOKS:
         rows: list[Verdict] = []
         for check in bundles.checks(name):
             rows += check(facts, settings)

@@ -6,7 +6,7 @@ expectations stand in the params file. Names are `<subsystem>.<aspect>`; `next` 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 from runbook.facts import Facts, Missing
@@ -73,6 +73,24 @@ def judge_number(
     return Verdict(
         state, check, subject, reason, f"{number} {unit}", threshold_text(limit, unit), evidence=evidence, next=opened
     )
+
+
+def judge_none(
+    found: Collection[str],
+    check: str,
+    subject: str,
+    *,
+    ok: str,
+    bad: str,
+    word: str = "",
+    state: State = State.WARNING,
+    **more: Any,
+) -> Verdict:
+    """Return OK where nothing was found, else `state` with all that was; `word` says what they are in the value ("3 gone")."""
+    return judge_condition(
+        not found, check, subject, ok=ok, bad=f"{bad}: {', '.join(found)}", state=state,
+        value=f"{len(found)} {word}".rstrip(), limit="0", **more,
+    )  # fmt: skip
 
 
 def judge_condition(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runbook.checks import judge_condition, state_when_high, threshold_text, unknown
+from runbook.checks import judge_condition, judge_none, state_when_high, threshold_text, unknown
 from runbook.facts import Missing
 from runbook.verdict import State, Verdict
 
@@ -145,30 +145,16 @@ def variables(facts: Facts, _parameters: Parameters) -> list[Verdict]:
     if isinstance(found, Missing):
         return [unknown("inventory.env", "variables", found, next_notebook=INVENTORY)]
     return [
-        judge_condition(
-            not found.lacking,
-            "inventory.env",
-            "variables",
-            ok=f"all {len(found.used)} that the compose file uses have a value",
-            bad=f"without a value: {', '.join(found.lacking)}",
-            value=f"{len(found.lacking)} lacking",
-            limit="0",
-            evidence="names only: docker compose config --variables against the environment file",
-            next=INVENTORY,
+        judge_none(
+            found.lacking, "inventory.env", "variables", state=State.CRITICAL,
+            ok=f"all {len(found.used)} that the compose file uses have a value", bad="without a value", word="lacking",
+            evidence="names only: docker compose config --variables against the environment file", next=INVENTORY,
         ),
-        judge_condition(
-            not found.empty,
-            "inventory.env-empty",
-            "variables",
-            ok="none is empty",
-            bad=f"empty: {', '.join(found.empty)}",
-            state=State.WARNING,
-            value=f"{len(found.empty)} empty",
-            limit="0",
-            evidence="names only",
-            next=INVENTORY,
+        judge_none(
+            found.empty, "inventory.env-empty", "variables",
+            ok="none is empty", bad="empty", word="empty", evidence="names only", next=INVENTORY,
         ),
-    ]
+    ]  # fmt: skip
 
 
 def environment(facts: Facts, parameters: Parameters) -> list[Verdict]:
@@ -182,7 +168,7 @@ def environment(facts: Facts, parameters: Parameters) -> list[Verdict]:
     for service, config in found.items():
         for item in config.differences:
             told.setdefault(item, []).append(service)
-        other = [name for name in config.variables if config.made]
+        other = config.variables
         if config.made and (config.takes_file or other):
             rows.append(
                 judge_condition(

@@ -5,10 +5,11 @@ Dates and the timer can look well for two months while this does not; certbot sa
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from runbook.checks import judge_condition, number_of, unknown
 from runbook.facts import Missing
+from runbook.facts.lineage import KINDS, renewable
 from runbook.verdict import State, Verdict
 
 if TYPE_CHECKING:
@@ -26,7 +27,14 @@ CONFIG, LINKS, HOOKS, CERTBOT = (
     "certificates.certbot",
 )
 ERRORS, STATUS = "08-troubleshoot/certificate-errors", "05-certificates/status"
-KINDS = ("cert", "chain", "fullchain", "privkey")
+
+
+class BrokenLink(NamedTuple):
+    """What is wrong with a live link. `unusable`: a web server could not start with it; `stops_certbot`: no renewal from it."""
+
+    reason: str
+    unusable: bool = False
+    stops_certbot: bool = True
 
 
 def renewal_configs(facts: Facts, parameters: Parameters) -> list[Verdict]:
@@ -61,8 +69,8 @@ def renewal_configs(facts: Facts, parameters: Parameters) -> list[Verdict]:
                     LINKS,
                     subject,
                     ok="the live links point at the newest certificate",
-                    bad="; ".join(reason for _, reason in broken),
-                    state=State.CRITICAL if item.certificate and any(unusable for unusable, _ in broken) else state,
+                    bad="; ".join(one.reason for one in broken),
+                    state=State.CRITICAL if item.certificate and any(one.unusable for one in broken) else state,
                     value="broken" if broken else "whole",
                     limit="whole",
                     evidence=_link_evidence(item),
@@ -87,7 +95,7 @@ def renewal_configs(facts: Facts, parameters: Parameters) -> list[Verdict]:
 
 def _state(item: RenewalConfig, at: dt.datetime, parameters: Parameters) -> State:
     """A renewal that cannot work is CRITICAL once it is due, and a WARNING while the certificate has long to live."""
-    known = next((one for one in parameters.certificates.items if one.name == item.certificate), None)
+    known = renewable(parameters).get(item.certificate)
     if known is None:
         return State.WARNING
     days = (item.ends - at).total_seconds() / 86_400 if item.ends else 0
@@ -103,7 +111,7 @@ def obstacles(facts: Facts, certificate: str) -> list[str]:
         reason
         for item in found.configs
         if item.certificate == certificate
-        for reason in (*_obstacles(item, found), *(text for _, text in _links(item) if "newer one" not in text))
+        for reason in (*_obstacles(item, found), *(one.reason for one in _links(item) if one.stops_certbot))
     ]
 
 
@@ -131,7 +139,7 @@ def _obstacles(item: RenewalConfig, found: RenewalConfigs) -> Iterator[str]:
 
 def _doubts(item: RenewalConfig, parameters: Parameters) -> Iterator[str]:
     """Yield why a renewal that certbot calls a success would not help, or would not be tried by the timer."""
-    known = next((one for one in parameters.certificates.items if one.name == item.certificate), None)
+    known = renewable(parameters).get(item.certificate)
     named, server = item.links.get("fullchain", ""), item.settings.get("server", "")
     if known and named and named != known.path:
         yield f"certbot renews {named}, and not {known.path}, which is the one in use"
@@ -171,8 +179,8 @@ def _webroots(item: RenewalConfig, found: RenewalConfigs) -> Iterator[str]:
             yield f"its webroot {folder} is not served: nginx has no root or alias {within}"
 
 
-def _links(item: RenewalConfig) -> Iterator[tuple[bool, str]]:
-    """Yield what is wrong with the links, and whether a web server could not start with them.
+def _links(item: RenewalConfig) -> Iterator[BrokenLink]:
+    """Yield what is wrong with the links.
 
     certbot refuses what is no link; a link to an older certificate it follows without a word, and users get that one.
     """
@@ -183,17 +191,21 @@ def _links(item: RenewalConfig) -> Iterator[tuple[bool, str]]:
         if path is None or looked_at is None:
             continue
         if looked_at.kind == "missing":
-            yield True, f"{path} points at nothing ({looked_at.target})" if looked_at.target else f"{path} is missing"
+            told = f"{path} points at nothing ({looked_at.target})" if looked_at.target else f"{path} is missing"
+            yield BrokenLink(told, unusable=True)
         elif not looked_at.target:
-            yield False, f"{path} is no link: certbot calls such a configuration invalid"
+            yield BrokenLink(f"{path} is no link: certbot calls such a configuration invalid")
         elif looked_at.generation is not None:
             generations.setdefault(looked_at.generation, []).append(kind)
     if len(generations) > 1:
-        told = (f"{' and '.join(kinds)} at number {number}" for number, kinds in sorted(generations.items()))
-        yield True, f"the live links do not point at one and the same certificate: {', '.join(told)}"
+        told = ", ".join(f"{' and '.join(kinds)} at number {number}" for number, kinds in sorted(generations.items()))
+        yield BrokenLink(f"the live links do not point at one and the same certificate: {told}", unusable=True)
     elif generations and item.generations and max(item.generations) > (live := next(iter(generations))):
         newest = max(item.generations)
-        yield False, f"the live links point at number {live}, and the archive holds a newer one, number {newest}"
+        yield BrokenLink(
+            f"the live links point at number {live}, and the archive holds a newer one, number {newest}",
+            stops_certbot=False,
+        )
 
 
 def _evidence(item: RenewalConfig) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runbook.checks import judge_condition, judge_number
+from runbook.checks import judge_condition, judge_none, judge_number
 from runbook.verdict import State, Verdict
 
 if TYPE_CHECKING:
@@ -55,61 +55,27 @@ def tables(found: Database, settings: DatabaseSettings) -> Iterator[Verdict]:
 
 def indexes(found: Database, settings: DatabaseSettings) -> Iterator[Verdict]:
     absent = sorted(set(settings.expected_indexes) - {row["name"] for row in found.rows("indexes")})
-    yield judge_condition(
-        not absent,
-        "database.expected-indexes",
-        "indexes",
-        ok="all that are expected are there",
-        bad=f"gone: {', '.join(absent)}",
-        state=State.WARNING,
-        value=f"{len(absent)} gone",
-        limit="0",
-        evidence="pg_index",
-        next=MAINTAIN,
-    )
     invalid = [row["name"] for row in found.rows("indexes") if not row["valid"]]
-    yield judge_condition(
-        not invalid,
-        "database.indexes",
-        "indexes",
-        ok="all valid",
-        bad=f"not valid: {', '.join(invalid)}",
-        state=State.WARNING,
-        value=f"{len(invalid)} invalid",
-        limit="0",
-        evidence="pg_index.indisvalid",
-        next=MAINTAIN,
-    )
+    yield judge_none(
+        absent, "database.expected-indexes", "indexes",
+        ok="all that are expected are there", bad="gone", word="gone", evidence="pg_index", next=MAINTAIN,
+    )  # fmt: skip
+    yield judge_none(
+        invalid, "database.indexes", "indexes",
+        ok="all valid", bad="not valid", word="invalid", evidence="pg_index.indisvalid", next=MAINTAIN,
+    )  # fmt: skip
 
 
 def triggers(found: Database, _settings: DatabaseSettings) -> Iterator[Verdict]:
     off = [f"{row['name']} on {row['table']}" for row in found.rows("triggers") if row["disabled"]]
     if off:
-        yield Verdict(
-            State.WARNING,
-            "database.triggers",
-            "triggers",
-            f"switched off: {', '.join(off)}",
-            value=str(len(off)),
-            limit="0",
-            evidence="pg_trigger.tgenabled",
-            next=QUERY,
-        )
+        yield judge_none(off, "database.triggers", "triggers", ok="", bad="switched off", evidence="pg_trigger.tgenabled", next=QUERY)  # fmt: skip
 
 
 def constraints(found: Database, _settings: DatabaseSettings) -> Iterator[Verdict]:
     loose = [f"{row['name']} on {row['table']}" for row in found.rows("constraints")]
     if loose:
-        yield Verdict(
-            State.WARNING,
-            "database.constraints",
-            "constraints",
-            f"not validated: {', '.join(loose)}",
-            value=str(len(loose)),
-            limit="0",
-            evidence="pg_constraint.convalidated",
-            next=QUERY,
-        )
+        yield judge_none(loose, "database.constraints", "constraints", ok="", bad="not validated", evidence="pg_constraint.convalidated", next=QUERY)  # fmt: skip
 
 
 def sequences(found: Database, settings: DatabaseSettings) -> Iterator[Verdict]:

@@ -23,18 +23,22 @@ if TYPE_CHECKING:
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}")
 FIELDS = 8
+# the newest by the time in their names, since a copy has a new time of its own; by that where there is none: NUL-separated
+NEWEST_FIRST = r"""newest_first() {
+  TZ=UTC find "$directory" -maxdepth 1 -type f -name "$pattern" ! -name '*.part' -printf '%TY%Tm%Td-%TH%TM%TS %p\0' |
+  sed -zE 's/^\S+ (.*[^0-9])([0-9]{8}-[0-9]{6})([^0-9\/][^\/]*)$/\2 \1\2\3/' | sort -zr | head -zn "$1" | cut -zd ' ' -f 2-
+}
+restore() { docker exec --interactive "$container" pg_restore "$@"; }
+# a packed dump has no table of contents to be read: its manifest names the database
+contents_by() { printf ';     dbname: %s' "$(grep -oE '"database": *"[^"]*"' | head -n 1 | cut -d '"' -f 4)"; }
+"""
 # A dump whose bytes are those that its manifest was written for was read to its end then; any other is read now.
 # NUL-separated: path, bytes, SHA-256, SHA-256 beside it, the manifest, exit code of reading (same: not needed), table of contents,
 # what the reader said or the revision that the dump holds. It ends with the first that is whole and of this database.
-LOOK = r"""directory=$1 pattern=$2 wanted=$3 most=$4 container=$5 database=$6 enough=${7:-1} tables=$8
-restore() { docker exec --interactive "$container" pg_restore "$@"; }
-list() {
-  if [ -n "$wanted" ]; then printf '%s\0' "$directory/$wanted"; else
-    # the newest by the time in their names, since a copy has a new time of its own; by that where there is none
-    TZ=UTC find "$directory" -maxdepth 1 -type f -name "$pattern" ! -name '*.part' -printf '%TY%Tm%Td-%TH%TM%TS %p\0' |
-    sed -zE 's/^\S+ (.*[^0-9])([0-9]{8}-[0-9]{6})([^0-9\/][^\/]*)$/\2 \1\2\3/' | sort -zr | head -zn "$most" | cut -zd ' ' -f 2-
-  fi
-}
+LOOK = (
+    NEWEST_FIRST
+    + r"""directory=$1 pattern=$2 wanted=$3 most=$4 container=$5 database=$6 enough=${7:-1} tables=$8
+list() { if [ -n "$wanted" ]; then printf '%s\0' "$directory/$wanted"; else newest_first "$most"; fi; }
 of_this_database() {
   case $(sed -n 's/^;  *dbname: //p' <<< "$1") in "$database"|"$database"_before_*|"$database"_undone_*|"$database"_new_*|"$database"_scratch_*) ;; *) return 1 ;; esac
   case $2 in *.tar.dump) return 0 ;; esac
@@ -47,7 +51,7 @@ while IFS= read -r -d '' file; do
   [ ! -f "$file.manifest.json" ] || about=$(head -c 4000000 "$file.manifest.json" | tr -d '\0')
   manifest=$(grep -oE '"sha256": *"[0-9a-f]{64}"' <<< "$about" | head -n 1 | grep -oE '[0-9a-f]{64}')
   case "$file" in
-    *.tar.dump) contents=";     dbname: $(grep -oE '"database": *"[^"]*"' <<< "$about" | head -n 1 | cut -d '"' -f 4)"; if [ "$manifest" = "$sum" ]; then code=same; else code=1 said='it is packed from several files and is only restored with a manifest that fits'; fi ;;
+    *.tar.dump) contents=$(contents_by <<< "$about"); if [ "$manifest" = "$sum" ]; then code=same; else code=1 said='it is packed from several files and is only restored with a manifest that fits'; fi ;;
     *)
       contents=$(restore --list < "$file" 2>/dev/null)
       if [ -n "$manifest" ] && [ "$manifest" = "$sum" ]; then code=same; else
@@ -59,16 +63,18 @@ while IFS= read -r -d '' file; do
   case "$code:$sum" in same:*|0:"$beside") of_this_database "$contents" "$file" || continue; enough=$((enough - 1)); [ "$enough" -gt 0 ] || break ;; esac
 done < <(list)
 exit 0"""
+)
 # the table of contents of the newest dump alone, which stands at its beginning: NUL-separated path and contents
-CONTENTS = r"""directory=$1 pattern=$2 container=$3
-file=$(TZ=UTC find "$directory" -maxdepth 1 -type f -name "$pattern" ! -name '*.part' -printf '%TY%Tm%Td-%TH%TM%TS %p\n' |
-  sed -E 's/^\S+ (.*[^0-9])([0-9]{8}-[0-9]{6})([^0-9\/][^\/]*)$/\2 \1\2\3/' | sort -r | head -n 1 | cut -d ' ' -f 2-)
-[ -n "$file" ] || exit 0
+CONTENTS = (
+    NEWEST_FIRST
+    + r"""directory=$1 pattern=$2 container=$3
+IFS= read -r -d '' file < <(newest_first 1) || exit 0
 case "$file" in
-  *.tar.dump) contents=";     dbname: $(grep -oE '"database": *"[^"]*"' "$file.manifest.json" 2>/dev/null | head -n 1 | cut -d '"' -f 4)" ;;
-  *) contents=$(docker exec --interactive "$container" pg_restore --list < "$file" 2>&1) || { said=$(printf %s "$contents" | tail -n 1); contents=; } ;;
+  *.tar.dump) contents=$(cat "$file.manifest.json" 2>/dev/null | contents_by) ;;
+  *) contents=$(restore --list < "$file" 2>&1) || { said=$(printf %s "$contents" | tail -n 1); contents=; } ;;
 esac
 printf '%s\0%s\0%s\0' "$file" "$contents" "$said" """
+)
 READER_AWAY = (
     "Error response from daemon",
     "Cannot connect to the Docker daemon",

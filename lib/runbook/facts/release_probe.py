@@ -239,17 +239,17 @@ def probe(asked: "Any") -> "dict[str, Any]":
     if asked["alembic"]:
         told["schema_now"] = revisions(["docker", "exec", asked["containers"][asked["services"][0]]] + asked["alembic"]) if first and first["running"] else {"error": "its container does not run"}  # fmt: skip
         told["schema"] = _schema(asked, told, reference, digest)
-        told["stranger"] = stranger(asked, told, repository(reference))
+        at, error = query(asked, "select version_num from alembic_version")
+        told["stranger"] = {} if error or not at else stranger(asked, told, repository(reference), at)
     if asked["migration"]:
-        told["migration"] = migration(asked, told, reference, digest)
+        told["migration"] = migration(asked, told, reference, digest, (at, error))
     return told
 
 
-def stranger(asked: "Any", told: "dict[str, Any]", repository_: str) -> "dict[str, Any]":
+def stranger(asked: "Any", told: "dict[str, Any]", repository_: str, at: str) -> "dict[str, Any]":
     """Return what is known of a database's revision that neither the running nor the wanted image knows; else nothing."""
-    at, error = query(asked, "select version_num from alembic_version")
     known = [told[name].get("known") for name in ("schema_now", "schema")]
-    if error or not at or not any(known) or any(at in item for item in known if item):
+    if not any(known) or any(at in item for item in known if item):
         return {}
     came, _ = query(asked, CAME)
     code, out, _ = run(["docker", "images", "--format", "{{.Tag}}", repository_])
@@ -334,10 +334,15 @@ def lost(asked: "Any", item: "list[str]") -> "dict[str, Any]":
     return told
 
 
-def migration(asked: "Any", told: "dict[str, Any]", reference: str, digest: str) -> "dict[str, Any]":
-    """Return the SQL of the way from the database's revision to the wanted one, and of the way back; offline, nothing is changed."""
+def migration(
+    asked: "Any", told: "dict[str, Any]", reference: str, digest: str, revision: "tuple[str, str]"
+) -> "dict[str, Any]":
+    """Return the SQL of the way from the database's revision to the wanted one, and of the way back; offline, nothing is changed.
+
+    `revision` is the database's, and why it does not tell it.
+    """
     wanted = asked["migration"]
-    at, error = query(asked, "select version_num from alembic_version")
+    at, error = revision
     known, heads = told["schema"].get("known", {}), told["schema"].get("heads", [])
     if error and "does not exist" not in error:
         return {"at": "", "error": error}

@@ -60,10 +60,10 @@ def settings_in(text: str) -> list[Line]:
     return found
 
 
-def differences(text: str, resolved: dict[str, str], names_in_file: set[str]) -> list[dict[str, Any]]:
-    """Given the file and what Compose resolves, return the variables that do not get what the file seems to say, and why."""
+def differences(stated: list[Line], resolved: dict[str, str], names_in_file: set[str]) -> list[dict[str, Any]]:
+    """Given the file's settings and what Compose resolves, return the variables that do not get what the file seems to say, and why."""
     by_name: dict[str, list[Line]] = {}
-    for line in settings_in(text):
+    for line in stated:
         by_name.setdefault(line.name, []).append(line)
     found = []
     for name, lines in by_name.items():
@@ -101,6 +101,16 @@ def run(argv: list[str], text: str | None = None) -> str:
     return done.stdout
 
 
+def inspected(kind: str, names: set[str]) -> list[dict[str, Any]]:
+    """Return what Docker knows of containers or images, all asked at once; those that are not there are left out."""
+    if not names:
+        return []
+    argv = ["docker", kind, "inspect", *sorted(names)]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=SECONDS, check=False)
+    found: list[dict[str, Any]] = json.loads(done.stdout or "[]")
+    return found
+
+
 def environment_of(pairs: Any) -> dict[str, str]:
     """Return an environment as Docker lists it (NAME=value), or as Compose does (by name)."""
     if isinstance(pairs, dict):
@@ -117,8 +127,8 @@ def unescaped(value: Any) -> Any:
     return [unescaped(item) for item in value] if isinstance(value, list) else value
 
 
-def seconds(text: str) -> float:
-    """Given a duration as Compose renders it ("1m30s"), return nanoseconds, as Docker keeps it."""
+def nanoseconds(text: str) -> float:
+    """Given a duration as Compose renders it ("1m30s"), return it as Docker keeps it."""
     return sum(float(number) * NANOSECONDS[unit] for number, unit in DURATION.findall(text))
 
 
@@ -179,7 +189,7 @@ def differing(
     }
     for key, field in (("interval", "Interval"), ("timeout", "Timeout"), ("start_period", "StartPeriod")):
         if check and check.get(key):
-            compared[f"healthcheck.{key}"] = (seconds(check[key]), float(checked.get(field) or 0))
+            compared[f"healthcheck.{key}"] = (nanoseconds(check[key]), float(checked.get(field) or 0))
     return [key for key, (stated, has) in compared.items() if stated != has]
 
 
@@ -211,61 +221,56 @@ def main() -> None:
     """Print what was found."""
     asked = json.loads(sys.argv[1])
     rendered = json.loads(run([*asked["compose"], "config", "--format", "json"]))
-    services = rendered["services"]
-    containers = {
-        name: run_or_none(["docker", "inspect", "--type", "container", asked["containers"].get(name, name)])
-        for name in services
-    }
-    reduced = {name: with_dependencies_of(item, containers[name]) for name, item in services.items()}
+    called = {name: asked["containers"].get(name, name) for name in rendered["services"]}
+    there = {item["Name"].lstrip("/"): item for item in inspected("container", set(called.values()))}
+    containers = {name: there.get(container) for name, container in called.items()}
+    reduced = {name: with_dependencies_of(item, containers[name]) for name, item in rendered["services"].items()}
     now, without = hashes(asked, rendered), hashes(asked, {**rendered, "services": reduced})
     project = unescaped(rendered)
     services = project["services"]
     version = run([*asked["bare"], "version", "--short"]).strip().partition("-")[0]
     text = Path(asked["env_file"]).read_text(encoding="utf-8", errors="replace")
-    in_file = {line.name for line in settings_in(text)}
+    stated = settings_in(text)
+    in_file = {line.name for line in stated}
     compose_text = Path(asked["compose_file"]).read_text(encoding="utf-8", errors="replace")
     named = {
         name
         for name in in_file
         if re.search(rf"^\s*(- )?[\"']?{re.escape(name)}[\"']?\s*[:=]", compose_text, re.MULTILINE)
     }
+    images = {item["Id"]: item for item in inspected("image", {item["Image"] for item in there.values()})}
+    # one by one: Docker's answer does not say by which of its names an image was asked for
+    references = {service["image"] for service in services.values() if service.get("image")}
+    tagged = {name: item["Id"] for name in references for item in inspected("image", {name})}
     found: dict[str, Any] = {}
     for name, service in services.items():
         # a service takes the file where it knows all that stands in it
-        takes = bool(in_file) and in_file <= set(environment_of(service.get("environment")))
+        resolved = environment_of(service.get("environment"))
+        takes = bool(in_file) and in_file <= set(resolved)
         row: dict[str, Any] = {"takes_file": takes, "depends_on": sorted(service.get("depends_on") or {})}
-        row["differences"] = differences(text, environment_of(service.get("environment")), named) if takes else []
-        inspected = containers[name]
-        if inspected is not None:
-            row.update(against(service, project, inspected, (now.get(name, ""), without.get(name, ""), version)))
+        row["differences"] = differences(stated, resolved, named) if takes else []
+        container = containers[name]
+        if container is not None:
+            image = images.get(container["Image"], {})
+            hashed = (now.get(name, ""), without.get(name, ""))
+            other = tagged.get(service.get("image", ""), container["Image"]) != container["Image"]
+            row.update(made(container, hashed, version))
+            row["other_image"] = other
+            row["settings"] = differing(service, project, container, image)
+            row["variables"] = environment_differs(service, container, image)
         found[name] = row
     sys.stdout.write(json.dumps(found))
 
 
-def run_or_none(argv: list[str]) -> Any:
-    """Return the first object that a program lists; None where there is none."""
-    try:
-        return json.loads(run(argv))[0]
-    except (subprocess.CalledProcessError, IndexError):
-        return None
-
-
-def against(
-    service: dict[str, Any], project: dict[str, Any], container: dict[str, Any], stated: tuple[str, str, str]
-) -> dict[str, Any]:
-    """Return how a container stands to its service: by Compose's hash, by its image, and setting by setting."""
-    now, alone, version = stated  # Compose's hash of the service, that without its dependencies, and Compose's version
+def made(container: dict[str, Any], hashed: tuple[str, str], version: str) -> dict[str, str]:
+    """Return how a container was made: by Compose's hash of its service now, or of that without some dependencies; and by which Compose."""
     labels = container["Config"].get("Labels") or {}
-    made = labels.get("com.docker.compose.config-hash", "")
-    made_version = labels.get("com.docker.compose.version", "").partition("-")[0]
-    image = run_or_none(["docker", "image", "inspect", container["Image"]]) or {}
-    tagged = run_or_none(["docker", "image", "inspect", service.get("image") or ""]) or {}
+    then, by = labels.get("com.docker.compose.config-hash", ""), labels.get("com.docker.compose.version", "")
+    now, alone = hashed
+    by = by.partition("-")[0]
     return {
-        "made": "as stated" if made == now else "alone" if made == alone else "otherwise",
-        "made_by": made_version if made_version != version else "",
-        "other_image": bool(tagged) and tagged["Id"] != container["Image"],
-        "settings": differing(service, project, container, image),
-        "variables": environment_differs(service, container, image),
+        "made": "as stated" if then == now else "alone" if then == alone else "otherwise",
+        "made_by": by if by != version else "",
     }
 
 

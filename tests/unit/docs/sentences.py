@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[3]
 LIBRARY = ROOT / "lib" / "runbook"
 PAGE = ROOT / "docs" / "sentences.md"
 KEYWORDS = {"ok", "bad", "what", "why", "remedy", "title", "note", "notes", "nothing", "losses", "reason", "caption"}
-SPEAKS = ("Error", "Wrong", "Verdict", "Lost")
+SPEAKS = ("Error", "Wrong", "Verdict", "Lost", "BrokenLink")
 FEWEST_WORDS = 3
 
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from runbook.facts.service_configs_probe import differences, differing, environment_differs, seconds, settings_in
+from runbook.facts.service_configs_probe import differences, differing, environment_differs, nanoseconds, settings_in
 
 SECRET = "P@ss"
 
@@ -32,16 +32,16 @@ SECRET = "P@ss"
     ],
 )
 def test_the_reason_is_told_and_no_value(text: str, resolved: str, reason: str | None) -> None:
-    found = differences(text, {"MAIL": resolved}, {"MAIL"})
+    found = differences(settings_in(text), {"MAIL": resolved}, {"MAIL"})
     assert [item["name"] for item in found] == (["MAIL"] if reason else [])
     assert all(reason in item["reason"] for item in found if reason)
     assert SECRET not in json.dumps(found)
 
 
 def test_a_variable_that_stands_twice_is_told_with_its_lines() -> None:
-    (found,) = differences("A=1\nB=1\nA=2\n", {"A": "2", "B": "1"}, set())
+    (found,) = differences(settings_in("A=1\nB=1\nA=2\n"), {"A": "2", "B": "1"}, set())
     assert (found["name"], found["lines"], found["kind"]) == ("A", [1, 3], "twice")
-    (found,) = differences("A=1\nA=1\n", {"A": "1"}, set())
+    (found,) = differences(settings_in("A=1\nA=1\n"), {"A": "1"}, set())
     assert "with the same value" in found["reason"]
 
 
@@ -51,8 +51,8 @@ def test_a_quoted_value_goes_over_lines_and_does_not_set_what_stands_in_it() -> 
 
 
 def test_durations_are_compared_as_docker_keeps_them() -> None:
-    assert seconds("1m30s") == 90e9
-    assert seconds("1h0m0.5s") == 3600.5e9
+    assert nanoseconds("1m30s") == 90e9
+    assert nanoseconds("1h0m0.5s") == 3600.5e9
 
 
 def container(**changes: object) -> dict[str, object]:
