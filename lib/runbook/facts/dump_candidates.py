@@ -28,7 +28,9 @@ NEWEST_FIRST = r"""newest_first() {
   TZ=UTC find "$directory" -maxdepth 1 -type f -name "$pattern" ! -name '*.part' -printf '%TY%Tm%Td-%TH%TM%TS %p\0' |
   sed -zE 's/^\S+ (.*[^0-9])([0-9]{8}-[0-9]{6})([^0-9\/][^\/]*)$/\2 \1\2\3/' | sort -zr | head -zn "$1" | cut -zd ' ' -f 2-
 }
-restore() { docker exec --interactive "$container" pg_restore "$@"; }
+# what the reader leaves of its input is taken in as well: the Docker client fails where nobody reads on what it still sends
+restore() { docker exec --interactive "$container" sh -c 'pg_restore "$@"; code=$?; cat >/dev/null; exit "$code"' sh "$@"; }
+table_of_contents() { head -c 33554432 "$1" | restore --list; } # it stands at the beginning: 32 MiB hold some 80,000 entries
 # a packed dump has no table of contents to be read: its manifest names the database
 contents_by() { printf ';     dbname: %s' "$(grep -oE '"database": *"[^"]*"' | head -n 1 | cut -d '"' -f 4)"; }
 """
@@ -53,7 +55,7 @@ while IFS= read -r -d '' file; do
   case "$file" in
     *.tar.dump) contents=$(contents_by <<< "$about"); if [ "$manifest" = "$sum" ]; then code=same; else code=1 said='it is packed from several files and is only restored with a manifest that fits'; fi ;;
     *)
-      contents=$(restore --list < "$file" 2>/dev/null)
+      contents=$(table_of_contents "$file" 2>/dev/null)
       if [ -n "$manifest" ] && [ "$manifest" = "$sum" ]; then code=same; else
         said=$(restore --file /dev/null < "$file" 2>&1); code=$?
         [ "$code" != 0 ] || said=$(restore --data-only --table alembic_version --file - < "$file" 2>/dev/null | sed -n '/^COPY .*alembic_version /,/^\\\./p' | sed '1d;/^\\\./d' | tr '\n' ' ')
@@ -71,7 +73,7 @@ CONTENTS = (
 IFS= read -r -d '' file < <(newest_first 1) || exit 0
 case "$file" in
   *.tar.dump) contents=$(cat "$file.manifest.json" 2>/dev/null | contents_by) ;;
-  *) contents=$(restore --list < "$file" 2>&1) || { said=$(printf %s "$contents" | tail -n 1); contents=; } ;;
+  *) contents=$(table_of_contents "$file" 2>&1) || { said=$(printf %s "$contents" | tail -n 1); contents=; } ;;
 esac
 printf '%s\0%s\0%s\0' "$file" "$contents" "$said" """
 )
@@ -80,6 +82,8 @@ READER_AWAY = (
     "Cannot connect to the Docker daemon",
     "Error: No such container",
     "error during connect",
+    "read unix ",  # the connection to the engine broke amid the reading: nothing is said of the file
+    "write unix ",
 )
 HISTORY = r"""container=$1
 if [ "$(docker inspect --format '{{.State.Running}}' "$container")" = true ]; then exec docker exec "$container" alembic history; fi
