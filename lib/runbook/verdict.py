@@ -41,7 +41,8 @@ class Verdict:
 
     `value` and `limit` are shown side by side with their units; `evidence` is the line that proves it;
     `next` is the notebook to open ("08-troubleshoot/disk-full"); `known` says why a finding is accepted; `history` says what
-    was and is over: it is shown, and is no finding.
+    was and is over: it is shown, and is no finding. `voided` says why a known exception does not hold now; `cause` names
+    the finding ("check subject") that this one follows from.
     """
 
     state: State
@@ -54,6 +55,8 @@ class Verdict:
     next: str = ""
     known: str = ""
     history: str = ""
+    voided: str = ""
+    cause: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Return plain JSON types, the state as a word."""
@@ -87,9 +90,16 @@ class Verdicts:
         if not bad:
             told = "the only check" if len(self.rows) == 1 else f"all {len(self.rows)} checks"
             return f"OK: {told} passed{noted}."
-        told = "the only check" if len(self.rows) == 1 else f"{len(bad)} of {len(self.rows)} checks"
-        need = "needs" if len(bad) == 1 else "need"
-        return f"{self.state}: {told} {need} attention{noted}; first: {bad[0].subject}: {bad[0].reason}"
+        follow = sum(1 for row in bad if row.cause == f"{bad[0].check} {bad[0].subject}")
+        roots = sum(1 for row in bad[1:] if not row.cause)
+        more = (
+            [f"{follow} other finding{'s' if follow != 1 else ''} follow{'s' if follow == 1 else ''} from it"]
+            if follow
+            else []
+        )
+        more += [f"{roots} other cause{'s' if roots != 1 else ''}"] if roots else []
+        told = f" ({'; '.join(more)})" if more else ""
+        return f"{self.state}: {bad[0].subject}: {bad[0].reason}{told}{noted}"
 
     def only(self, *checks: str) -> Verdicts:
         """Return the rows whose check is one of `checks`, or begins with one of them and a dot."""

@@ -1,10 +1,13 @@
-"""The database: it answers, can be written, holds its tables, nobody is stuck, nothing wears out."""
+"""The database: it answers, can be written, holds its tables, nobody is stuck, nothing wears out.
+
+Longer than 300 lines: one short judge for each question of facts/database.py.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from runbook.checks import judge_condition, judge_number, schema, unknown
+from runbook.checks import database_limits, judge_condition, judge_number, schema, unknown
 from runbook.facts import Missing
 from runbook.verdict import State, Verdict
 
@@ -197,10 +200,20 @@ def _activity(found: Database, settings: DatabaseSettings) -> Iterator[Verdict]:
         key="query_seconds",
         limit=settings.blocked_seconds,
         what="longest wait for a lock",
+        holders={row["pid"]: row for row in rows},
     )
 
 
-def _oldest(check: str, subject: str, rows: list[dict[str, Any]], *, key: str, limit: Threshold, what: str) -> Verdict:
+def _oldest(
+    check: str,
+    subject: str,
+    rows: list[dict[str, Any]],
+    *,
+    key: str,
+    limit: Threshold,
+    what: str,
+    holders: dict[int, dict[str, Any]] | None = None,
+) -> Verdict:
     worst = max(rows, key=lambda row: row[key] or 0, default=None)
     seconds = float(worst[key] or 0) if worst else 0.0
     evidence = (
@@ -208,6 +221,9 @@ def _oldest(check: str, subject: str, rows: list[dict[str, Any]], *, key: str, l
         if worst
         else ""
     )
+    holder = next((holders[pid] for pid in worst["blocked_by"] if pid in holders), None) if holders and worst else None
+    if holder is not None:
+        evidence = f"pid {holder['pid']} ({holder.get('role')} {holder['application']}, {holder['state']}) holds it: {holder['query'][:100]}; waiting: {evidence}"
     return judge_number(check, subject, seconds, limit, unit="s", what=what, next_notebook=QUERY, evidence=evidence)
 
 
@@ -241,17 +257,25 @@ def _wraparound(found: Database, settings: DatabaseSettings) -> Iterator[Verdict
     )
 
 
-def _checksums(found: Database, _settings: DatabaseSettings) -> Iterator[Verdict]:
-    failures = sum(int(row["failures"]) for row in found.rows("checksums"))
+def _checksums(found: Database, settings: DatabaseSettings) -> Iterator[Verdict]:
+    """Judge the count, which goes on until the statistics are reset: a failure of now, or one that nobody has looked into since."""
+    rows = [row for row in found.rows("checksums") if int(row["failures"])]
+    failures = sum(int(row["failures"]) for row in rows)
+    ago = min((row["failed_seconds_ago"] for row in rows if row.get("failed_seconds_ago") is not None), default=None)
+    recent = ago is None or ago <= settings.damage_recent_minutes * 60
+    when = f", the last {ago // 60} minutes ago" if ago is not None else ""
     yield judge_condition(
         not failures,
         "database.checksums",
         "pages",
         ok="no page failed its checksum",
-        bad="pages have failed their checksum: data is corrupt",
+        bad="pages have failed their checksum: data is corrupt"
+        if recent
+        else f"pages failed their checksum{when}: find out whether they still do, then pg_stat_reset() ends this",
+        state=State.CRITICAL if recent else State.WARNING,
         value=str(failures),
         limit="0",
-        evidence="pg_stat_database.checksum_failures",
+        evidence=f"pg_stat_database.checksum_failures{when}" if failures else "pg_stat_database.checksum_failures",
         next=CORRUPTION,
     )
 
@@ -284,4 +308,5 @@ JUDGES = {
     "triggers": schema.triggers,
     "constraints": schema.constraints,
     "sequences": schema.sequences,
+    **database_limits.JUDGES,
 }

@@ -40,7 +40,7 @@ def _one(row: Verdict, known: Sequence[KnownException], judged: list[Verdict], t
             continue
         probe = f", {item.requires} passes" if item.requires else ""
         return replace(row, state=State.OK, known=f"accepted until {item.expires}{probe}: {item.reason}", next="")
-    return replace(row, reason="; ".join([row.reason, *refused])) if refused else row
+    return replace(row, reason="; ".join([row.reason, *refused]), voided="; ".join(refused)) if refused else row
 
 
 def _against(requires: str | None, judged: list[Verdict]) -> str:

@@ -58,9 +58,6 @@ CERTBOT_VERDICT = Bundle(("renewal_configs.certbot_verdict",), ("renewal_configs
 # what nginx would do at its next start: no visitor sees it before
 PROXY = Bundle(("proxy.proxy_config",), ("proxy.proxy_config",))
 RENEWAL = Bundle(("lineage.lineages", "renewal_dry_run.dry_run()"), ("renewal.renewals", "renewal.dry_run"))
-FILES = Bundle(
-    ("compose.images", "compose.compose", "service_configs.service_configs"), ("compose.image", "compose.drift")
-)
 PEOPLE = Bundle(
     ("access.sshd", "access.accounts", "access.sudo_rules", "access.cron"),
     ("access.sshd", "access.accounts", "access.sudo", "access.cron"),
@@ -69,11 +66,33 @@ LOGS = Bundle(("logs.logs()",), ("logs.logs",))
 
 # when the last kill for want of memory was: Docker marks a container, and says no time
 KILLS = Bundle(("usage.kills",), ("usage.kills",))
-QUICK = FROM_OUTSIDE + CONTAINERS + KILLS + HOST + DATABASE + COPIES + PATHS + FILTER + PROXY + RENEWAL_CONFIGS
+FILES = Bundle(
+    ("compose.images", "compose.compose", "service_configs.service_configs"), ("compose.image", "compose.drift")
+)
+# the settings of the containers against the files, and the schema against the image
+SETTINGS = FILES + Bundle((), ("inventory.environment", "database.revision"))
+# the parts asked themselves: connections between containers, their limits, what stands behind the application, the host
+PARTS = Bundle(
+    ("stack_probes.links", "stack_probes.inside", "stack_probes.backends", "stack_probes.host"),
+    ("links.links", "inside.inside", "backends.backends", "backends.through_proxy", "host.host"),
+)
+QUICK = (
+    FROM_OUTSIDE
+    + PARTS
+    + CONTAINERS
+    + SETTINGS
+    + KILLS
+    + HOST
+    + DATABASE
+    + COPIES
+    + PATHS
+    + FILTER
+    + PROXY
+    + RENEWAL_CONFIGS
+)
 DETAILED = (
     QUICK
     + CERTIFICATES
-    + FILES
     + PEOPLE
     + Bundle(
         (
@@ -91,7 +110,6 @@ DETAILED = (
             "usage.processes",
             "usage.docker_disk",
             "resources.reboot",
-            "database.revision",
         ),
     )
 )
@@ -167,6 +185,7 @@ BUNDLES: dict[str, Bundle] = {
         ("rotation.ages", "rotation.unfinished", "rotation.session"),
     ),
     "04-health/quick": QUICK,
+    "08-troubleshoot/triage": QUICK,
     "04-health/detailed": DETAILED,
     "04-health/log-scan": LOGS,
     "05-certificates/status": CERTIFICATES
@@ -194,7 +213,7 @@ def bundle(notebook: str) -> Bundle:
         ) from None
 
 
-ALWAYS_ANSWER = frozenset({"04-health/quick", "04-health/detailed"})
+ALWAYS_ANSWER = frozenset({"04-health/quick", "04-health/detailed", "08-troubleshoot/triage"})
 """What answers "is it up?" even where nobody gets in: it judges what is seen from outside, and says that the rest is unknown."""
 
 

@@ -17,7 +17,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from runbook import notebook, parameters, tables
+from runbook import notebook, parameters, tables, triage
 from runbook.changes import apply as applying
 from runbook.changes import earlier_run, lock, planning
 from runbook.changes.executor import Executor
@@ -27,9 +27,9 @@ from runbook.checks.preflight import preflight
 from runbook.checks.way_in import way_in
 from runbook.connection import Connection
 from runbook.errors import ConnectionFailed, HostKeyError, LockError, ParametersError, PreflightError, RunbookError
-from runbook.execution import bundles
+from runbook.execution import bundles, second_look
 from runbook.execution.surroundings import header_of_run, injected, namespace, operator, shell_of_kernel
-from runbook.facts import Facts, gather
+from runbook.facts import UNREADABLE, Facts, gather
 from runbook.facts import preflight as preflight_facts
 from runbook.records import recorder
 from runbook.records.journal import Journal, is_alive, outputs_folder, read
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from runbook.records.index import Entry
 
 LONGEST_FOLLOW_SECONDS = 600
+MOST_STEP_SECONDS, MOST_JOURNEY_SECONDS = 5.0, 7.5
+MOST_JOB_SECONDS = 6.0  # a job of the synthetic user takes a moment; where it does not, the queue itself is asked, too
 MOST_CONNECT_SECONDS = 4.0  # of a look that answers whatever happens, within 15 s in all
 
 
@@ -69,6 +71,7 @@ class Run:
         self.always_answers = source.name in bundles.ALWAYS_ANSWER
         if self.always_answers:
             settings = _impatient(settings)
+            self.parameters = settings
         self.connection = Connection(settings, on_results=self._note_commands)
         self.unreachable: RunbookError | None = None
         self.applies = bool(values.get("apply", False))
@@ -281,13 +284,42 @@ class Run:
         return gather(self.connection, self.parameters, asked, unreachable=reason)
 
     def _judged(self, facts: Facts, *checks: Check) -> Verdicts:
-        rows: list[Verdict] = []
-        for check in checks or bundles.checks(self.notebook.name):
-            rows += check(facts, self.parameters)
+        rows = [row for check in checks or bundles.checks(self.notebook.name) for row in self._checked(check, facts)]
         if self.unreachable is not None:
             told = " ".join(str(self.unreachable).split())
             rows.append(way_in(self.unreachable.reason.splitlines()[0], rows, evidence=told))
-        return Verdicts.of(exceptions.apply(rows, self.parameters.known_exceptions, today=facts.at.date()))
+        known, today = self.parameters.known_exceptions, facts.at.date()
+        judged = exceptions.apply(rows, known, today=today)
+        if self.always_answers and not checks and second_look.is_open(judged, facts, self.parameters):
+            judged = exceptions.apply([*rows, *self._second_look(facts)], known, today=today)
+        return triage.ordered(judged, facts, self.parameters)
+
+    def _checked(self, check: Check, facts: Facts) -> list[Verdict]:
+        """Judge; a check that trips over an answer that nobody has seen yet is missing evidence, not the end of the run."""
+        try:
+            return check(facts, self.parameters)
+        except UNREADABLE as error:
+            name = f"{check.__module__.rpartition('.')[2]}.{check.__name__}"
+            return [
+                Verdict(
+                    State.UNKNOWN,
+                    "about.check",
+                    name,
+                    f"no evidence: the answer could not be judged: {type(error).__name__}: {error}"[:200],
+                )
+            ]
+
+    def _second_look(self, facts: Facts) -> list[Verdict]:
+        """Ask what would tell the cause of a symptom that has none yet."""
+        more = second_look.changes_since_good(self.journal.outputs, self.notebook.name, facts, self.parameters)
+        if self.unreachable is None:
+            with contextlib.suppress(ConnectionFailed):
+                more += second_look.look_again(self.connection, facts, self.parameters)
+        return more
+
+    def causes(self, facts: Facts, verdict: Verdicts) -> triage.Causes:
+        """Given the facts and what was judged, return the causes, the one to mend first in front."""
+        return triage.causes(verdict, facts, self.parameters)
 
     def next(self, verdict: Verdicts) -> tables.Table:
         """Given the verdict, return the notebooks to open next."""
@@ -359,7 +391,10 @@ class Run:
         The record itself is written when the notebook's last cell has run.
         """
         note = str(self.values.get("note", ""))
-        steps = sorted({row.next for row in verdict if row.next and row.state is not State.OK})
+        # in the order of the causes; what follows from one needs no page of its own
+        steps = list(
+            dict.fromkeys(row.next for row in verdict if row.next and row.state is not State.OK and not row.cause)
+        )
         self.journal.event("outcome", state=verdict.state.name, sentence=verdict.sentence, note=note, next=steps)
         self._let_go()
         self.connection.close()
@@ -429,8 +464,20 @@ def start(name: str, **given: Any) -> Run:
 def _impatient(settings: parameters.Parameters) -> parameters.Parameters:
     """Return the settings with waits that leave time to look from outside when SSH hangs."""
     wait = min(settings.connection.connect_timeout_seconds, MOST_CONNECT_SECONDS)
-    quick = settings.connection.model_copy(update={"connect_timeout_seconds": wait})
-    return settings.model_copy(update={"connection": quick})
+    changed: dict[str, Any] = {"connection": settings.connection.model_copy(update={"connect_timeout_seconds": wait})}
+    if settings.synthetic is not None:
+        account = settings.synthetic
+        changed["synthetic"] = account.model_copy(
+            update={
+                "job_timeout_seconds": min(account.job_timeout_seconds, MOST_JOB_SECONDS),
+                "step_timeout_seconds": min(account.step_timeout_seconds, MOST_STEP_SECONDS),
+                "journey_timeout_seconds": min(account.journey_timeout_seconds, MOST_JOURNEY_SECONDS),
+            }
+        )
+    changed["web"] = settings.web.model_copy(
+        update={"timeout_seconds": min(settings.web.timeout_seconds, MOST_STEP_SECONDS)}
+    )
+    return settings.model_copy(update=changed)
 
 
 def look_and_plan(

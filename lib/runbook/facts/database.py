@@ -44,6 +44,11 @@ QUESTIONS = {
         round(extract(epoch from now() - state_change))::bigint as state_seconds,
         left(regexp_replace(query, '''[^'']*''', '''?''', 'g'), 160) as query
         from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid() and datname = current_database()""",
+    "lock_holders": """select l.pid, l.relation::regclass::text as "table", l.mode, a.usename as role, a.application_name as application, a.state,
+        round(extract(epoch from now() - a.xact_start))::bigint as seconds, left(regexp_replace(a.query, '''[^'']*''', '''?''', 'g'), 120) as query
+        from pg_locks l join pg_stat_activity a on a.pid = l.pid join pg_class c on c.oid = l.relation join pg_namespace n on n.oid = c.relnamespace
+        where l.granted and l.mode in ('AccessExclusiveLock', 'ExclusiveLock', 'ShareRowExclusiveLock') and c.relkind in ('r', 'p')
+        and n.nspname !~ '^(pg_|information_schema)' and l.database = (select oid from pg_database where datname = current_database())""",
     "tables": """select n.nspname as schema, c.relname as name, greatest(c.reltuples, 0)::bigint as estimated_rows, s.n_live_tup as live_rows,
         s.n_dead_tup as dead_rows, pg_table_size(c.oid) as table_bytes, pg_indexes_size(c.oid) as index_bytes,
         s.last_vacuum, s.last_autovacuum, s.last_analyze, s.last_autoanalyze, s.n_tup_del as deleted_rows
@@ -55,7 +60,8 @@ QUESTIONS = {
         where n.nspname not in ('pg_catalog', 'pg_toast')""",
     "wraparound": """select datname as database, age(datfrozenxid) as age, round(100 * age(datfrozenxid) / 2147483648.0, 2) as percent
         from pg_database where datallowconn""",
-    "checksums": """select datname as database, coalesce(checksum_failures, 0) as failures, deadlocks, temp_bytes
+    "checksums": """select datname as database, coalesce(checksum_failures, 0) as failures,
+        extract(epoch from now() - checksum_last_failure)::bigint as failed_seconds_ago, deadlocks, temp_bytes
         from pg_stat_database where datname is not null""",
     "trust": """select type, array_to_string(database, ',') as database, array_to_string(user_name, ',') as role, address, auth_method
         from pg_hba_file_rules where auth_method = 'trust' and type like 'host%'
@@ -64,6 +70,30 @@ QUESTIONS = {
     "constraints": """select conname as name, conrelid::regclass::text as "table" from pg_constraint where not convalidated""",
     "sequences": """select schemaname || '.' || sequencename as name, round(100.0 * coalesce(last_value, 0) / max_value, 2) as percent from pg_sequences""",
     "revision": "select version_num as revision from alembic_version",
+    "roles": """select rolname as role, rolcanlogin as may_log_in, coalesce(rolvaliduntil < now(), false) as expired, rolconnlimit as most,
+        (select count(*) from pg_stat_activity a where a.usename = rolname) as used, rolname = current_user as ours from pg_roles
+        where rolname !~ '^pg_'""",
+    "limits": """select datallowconn as allows, datconnlimit as most,
+        (select count(*) from pg_stat_activity a where a.datname = d.datname) as used from pg_database d where datname = current_database()""",
+    "overrides": """select coalesce(r.rolname, 'all roles') as role, c as setting from pg_db_role_setting s left join pg_roles r on r.oid = s.setrole,
+        unnest(s.setconfig) c where s.setdatabase in (0, (select oid from pg_database where datname = current_database()))""",
+    "changed_settings": """select name, setting, unit, source, coalesce(sourcefile, '') as file, pending_restart from pg_settings
+        where source in ('configuration file', 'command line', 'global', 'database', 'user', 'database user')
+        and name !~ '^(lc_|log_|DateStyle|TimeZone|default_text_search_config|ssl_|listen_addresses|application_name|client_encoding)'""",
+    "file_errors": """select 'postgresql.conf' as file, sourceline as line, error from pg_file_settings where error is not null
+        union all select 'pg_hba.conf', line_number, error from pg_hba_file_rules where error is not null""",
+    "rejected": """select line_number as line, type, array_to_string(database, ',') as database, array_to_string(user_name, ',') as role, address
+        from pg_hba_file_rules where auth_method = 'reject'""",
+    "prepared": """select gid, owner as role, round(extract(epoch from now() - prepared))::bigint as seconds from pg_prepared_xacts
+        where database = current_database()""",
+    "slots": """select slot_name as name, active, pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint as held_bytes from pg_replication_slots
+        where not pg_is_in_recovery()""",
+    "archiver": """select failed_count as failed, last_failed_wal as wal, coalesce(last_failed_time > last_archived_time, failed_count > 0) as failing
+        from pg_stat_archiver where current_setting('archive_mode') <> 'off'""",
+    "row_rules": """select c.relname as "table", case when c.relforcerowsecurity then 'forced row security' else 'row security' end as what from pg_class c
+        join pg_namespace n on n.oid = c.relnamespace where c.relrowsecurity and n.nspname !~ '^pg_' union all
+        select tablename, 'rule ' || rulename from pg_rules where schemaname not in ('pg_catalog', 'information_schema') union all
+        select '(all)', 'event trigger ' || evtname from pg_event_trigger""",
 }
 SELECT = re.compile(r"\s*(select|with|values|table)\b", re.IGNORECASE)
 LONGEST_QUERY = 100_000

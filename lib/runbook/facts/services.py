@@ -104,6 +104,7 @@ class Container:
     privileged: bool
     ports: tuple[Port, ...]
     mounts: tuple[str, ...]
+    depends_on: tuple[str, ...] = ()
 
     @property
     def running(self) -> bool:
@@ -239,6 +240,12 @@ def _container(item: dict[str, Any], services: dict[str, str]) -> Container:
         ports=_ports(item["ports"] or {}),
         mounts=tuple(
             sorted(f"{mount.get('Name') or mount['Source']}:{mount['Destination']}" for mount in item["mounts"] or [])
+        ),
+        # "db:service_healthy:false,redis:service_started:true", as Compose writes it on what it makes
+        depends_on=tuple(
+            name
+            for item_ in str(labels.get("com.docker.compose.depends_on", "")).split(",")
+            if (name := item_.partition(":")[0])
         ),
     )
 

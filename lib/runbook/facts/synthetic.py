@@ -1,7 +1,7 @@
 """The user's way through the application, walked by an account of its own.
 
 Log in, read, write, change, upload, be refused with a virus, see a job done, and remove everything again. Liveness is
-not health: what reads, writes and uploads is what users come for. Three ways are walked side by side after the login.
+not health: what reads, writes and uploads is what users come for. Several ways are walked side by side after the login.
 What an earlier walk left behind when it was cut off is removed too. Its password only travels over verified TLS.
 
 Longer than 300 lines: it is one journey, each of its steps with what can be wrong with the answer.
@@ -35,8 +35,8 @@ UNAUTHORIZED, FORBIDDEN, NOT_FOUND, REFUSED_CONTENT = 401, 403, 404, 422
 CLIENTS, APPOINTMENTS, ATTACHMENTS, JOBS = (
     f"/api/v1/{name}" for name in ("clients", "appointments", "attachments", "jobs")
 )
-FIRST = ("login", "guard", "me", "read", "old-data")
-CHANGING = ("write", "read-back", "change", "upload", "download", "scan", "job", "cleanup")
+FIRST = ("login", "guard", "me", "read")
+CHANGING = ("old-data", "write", "read-back", "change", "upload", "download", "scan", "job", "cleanup")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,8 @@ class _Journey:
 
     site: Site
     token: str = ""
+    until: float = float("inf")
+    """When the whole journey has to be over, by the monotonic clock."""
     steps: list[Step] = field(default_factory=list)
 
     def ask(self, method: str, path: str, *, body: Any = None, token: bool = True) -> tuple[Answer, bytes]:
@@ -93,6 +95,10 @@ class _Journey:
             content, headers["Content-Type"] = body.content, body.kind
         elif body is not None:
             content, headers["Content-Type"] = json.dumps(body).encode(), "application/json"
+        left = self.until - time.monotonic()
+        if left <= 0:
+            raise _Wrong(f"{method} {path}: not asked, since the time for the whole journey is over (timed out)")
+        self.site.timeout = min(self.site.timeout, left)
         answer, whole = self.site.request(method, path, body=content, headers=headers)
         if answer.error:
             raise _Wrong(f"{method} {path}: {answer.error}")
@@ -157,39 +163,46 @@ def user_journey(parameters: Parameters) -> UserJourney:
     password = secrets.resolve(account.password, what=f"password of {account.email}")
     full = parameters.depth == "full"
     with Site(parameters.web, timeout_seconds=account.step_timeout_seconds, verified=True) as site:
-        way = _Journey(site)
+        until = time.monotonic() + account.journey_timeout_seconds
+        way = _Journey(site, until=until)
         logged_in = way.step("login", lambda: _login(way, account, password))
         if logged_in:
             secrets.redactor.learn(way.token)
             way.step("guard", lambda: _guard(way))
             way.step("me", lambda: _me(way, account))
             way.step("read", lambda: _read(way))
-            way.step("old-data", lambda: _old_data(way, account))
         steps, leftovers = list(way.steps), 0
         if logged_in and full:
             run = f"{MARK}-{int(time.time())}-{random_source.token_hex(4)}"
-            steps += _change(parameters, account, way.token, run)
+            steps += _change(parameters, account, way, run)
             leftovers = _clean(way, run, steps)
+        elif logged_in:
+            way.step("old-data", lambda: _old_data(way, account))
+            steps = list(way.steps)
+        wanted = (*FIRST, *(CHANGING if full else CHANGING[:1]))
         steps += [
             Step(name, None, 0.0, "not reached: the login failed")
-            for name in (*FIRST, *(CHANGING if full else ()))
+            for name in wanted
             if name not in {step.name for step in steps}
         ]
+        steps.sort(key=lambda step: wanted.index(step.name))
     return UserJourney(tuple(steps), removed_leftovers=leftovers)
 
 
-def _change(parameters: Parameters, account: SyntheticUser, token: str, run: str) -> list[Step]:
-    """Walk the three ways that change something, side by side."""
+def _change(parameters: Parameters, account: SyntheticUser, first: _Journey, run: str) -> list[Step]:
+    """Walk the ways that need different parts, side by side: one that hangs holds up no other."""
 
-    def walked(ways: Callable[[_Journey], None]) -> list[Step]:
+    def walked(ways: Callable[[_Journey], object]) -> list[Step]:
         with Site(parameters.web, timeout_seconds=account.step_timeout_seconds, verified=True) as site:
-            way = _Journey(site, token)
+            way = _Journey(site, first.token, first.until)
             ways(way)
             return way.steps
 
-    ways = (
+    ways: tuple[Callable[[_Journey], object], ...] = (
         lambda way: _write_way(way, run),
         lambda way: _upload_way(way, run),
+        lambda way: _scan_way(way, run),
+        lambda way: way.step("old-data", lambda: _old_data(way, account)),
         lambda way: _job_way(way, account, run),
     )
     with ThreadPoolExecutor(max_workers=len(ways), thread_name_prefix="walk") as threads:
@@ -303,6 +316,11 @@ def _upload_way(way: _Journey, run: str) -> None:
             raise _Wrong("the file that was uploaded reads back differently", f"{len(content)} of {len(clean)} bytes")
         return "the same bytes came back"
 
+    way.step("upload", upload) and way.step("download", download)
+    _not_reached(way, ("upload", "download"))
+
+
+def _scan_way(way: _Journey, run: str) -> None:
     def scan() -> str:
         answer, _ = way.ask("POST", ATTACHMENTS, body=_Form.of(f"{run}.com", virus()))
         if answer.status == CREATED:
@@ -311,9 +329,7 @@ def _upload_way(way: _Journey, run: str) -> None:
             raise _Wrong(f"the test virus got {answer.status} instead of the scanner's refusal", _shown(answer))
         return "the test virus was refused"
 
-    way.step("upload", upload) and way.step("download", download)
     way.step("scan", scan)
-    _not_reached(way, ("upload", "download"))
 
 
 def _job_way(way: _Journey, account: SyntheticUser, run: str) -> None:

@@ -22,6 +22,7 @@ class DatabaseSettings(Model):
     may_be_empty: tuple[str, ...] = ()
     expected_indexes: tuple[str, ...] = ()
     blocked_seconds: Threshold = Threshold(warning=5, critical=60)
+    damage_recent_minutes: int = Field(default=60, ge=1)
     sequence_percent: Threshold = Threshold(warning=75, critical=95)
     dead_rows_minimum: int = 10_000
     connections_percent: Threshold = Threshold(warning=80, critical=95)

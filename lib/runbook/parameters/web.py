@@ -40,6 +40,7 @@ class SyntheticUser(Model):
     password: SecretReference
     job_timeout_seconds: Seconds = 15
     step_timeout_seconds: Seconds = 10
+    journey_timeout_seconds: Seconds = 60
     step_milliseconds: Threshold = Threshold(warning=2000, critical=8000)
     standing_notes: dict[str, str] = {}
     standing_files: int = Field(default=0, ge=0)

@@ -11,6 +11,7 @@ from runbook.records.outcome import NOT_REACHED, WHOLE, CellRun
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+MOST_NAMED = 5
 MOST_FINDINGS, MOST_EVIDENCE = 6, 300
 SHORT_COMMIT = 10
 
@@ -78,7 +79,8 @@ def findings_text(rows: Sequence[dict[str, Any]], notebook: str) -> list[str]:
     """Given the rows of a verdict, worst first, and the notebook that judged them, return what is wrong as Markdown lines."""
     found: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for row in rows:
-        if row.get("state") != "OK":  # several checks that say the same are one finding
+        # several checks that say the same are one finding; what follows from another finding is counted with it
+        if row.get("state") != "OK" and not row.get("cause") and not row.get("voided"):
             found.setdefault(tuple(row.get(key, "") for key in ("state", "subject", "reason")), []).append(row)
     lines = []
     for number, ((state, subject, reason), same) in enumerate(list(found.items())[:MOST_FINDINGS], start=1):
@@ -86,12 +88,23 @@ def findings_text(rows: Sequence[dict[str, Any]], notebook: str) -> list[str]:
         first = f"{number}. "
         counted = f" ({len(same)} checks)" if len(same) > 1 else ""
         lines.append(f"{first}**{state}** {_cell(subject)}: {_cell(reason)}{counted}")
+        lead = f"{row.get('check')} {subject}"
+        follow = [item for item in rows if item.get("cause") == lead]
         if row.get("evidence"):
             lines.append(f"{' ' * len(first)}- evidence: {_code(row['evidence'][:MOST_EVIDENCE])}")
+        if follow:
+            named = list(dict.fromkeys(item.get("subject", "") for item in follow))
+            more = ", ..." if len(named) > MOST_NAMED else ""
+            lines.append(
+                f"{' ' * len(first)}- what follows from it: {len(follow)} ({_cell(', '.join(named[:MOST_NAMED]))}{more})"
+            )
         if row.get("next"):
             lines.append(f"{' ' * len(first)}- open: {link_to(row['next'], notebook)}")
     if len(found) > MOST_FINDINGS:
         lines += ["", f"And {len(found) - MOST_FINDINGS} more: the table of all checks is below."]
+    void = sum(1 for row in rows if row.get("voided"))
+    if void and found:
+        lines += ["", f"Known exceptions that are void for the moment, because of what stands above: {void}."]
     return [*lines, ""] if lines else []
 
 

@@ -10,8 +10,6 @@ from runbook.screen import clean, columns
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-ORDER = {"CRITICAL": 0, "UNKNOWN": 1, "WARNING": 2, "OK": 3}
-
 
 def text(record: dict[str, Any], *, name: str, notes: Sequence[dict[str, Any]] = ()) -> str:
     """Given a record, its name, and the notes added later, return what it says: state, what is wrong (worst first), what was changed; then who and when; then the cells."""
@@ -70,11 +68,19 @@ def _cell(item: dict[str, Any]) -> tuple[str, str, str]:
 
 
 def _verdict(when: str, judged: dict[str, Any]) -> list[str]:
-    rows = sorted(judged.get("rows", ()), key=lambda row: ORDER.get(row.get("state"), 1))
+    rows = judged.get("rows", ())  # each cause, then what follows from it
     shown = [row for row in rows if row.get("state") != "OK" or row.get("known") or row.get("history")]
     told = [f"{when}: {clean(judged.get('sentence') or judged.get('state'))}"]
     if shown:
-        cells = [(row["state"], row["check"], row["subject"], row["reason"] + _known(row)) for row in shown]
+        cells = [
+            (
+                row["state"],
+                ("- " if row.get("cause") else "") + row["check"],
+                row["subject"],
+                row["reason"] + _known(row),
+            )
+            for row in shown
+        ]
         told.append(columns(("state", "check", "subject", "reason"), cells))
     return told
 

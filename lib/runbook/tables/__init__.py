@@ -25,6 +25,8 @@ from runbook.tables.rotation import secrets
 from runbook.tables.services import compose, containers, images
 from runbook.tables.start import card, contacts, notebooks
 from runbook.tables.table import Link, Table, duration, size
+from runbook.tables.triage import causes, ruled_out
+from runbook.tables.triage import commands as cause_commands
 from runbook.tables.units import units
 from runbook.tables.verdicts import before_after, evidence, next_steps, verdict_table
 from runbook.tables.web import user_journey, web
@@ -37,6 +39,8 @@ __all__ = [
     "backup_methods",
     "before_after",
     "card",
+    "cause_commands",
+    "causes",
     "certificates",
     "compose",
     "contacts",
@@ -78,6 +82,7 @@ __all__ = [
     "renewal_dry_run",
     "requests",
     "retention",
+    "ruled_out",
     "secrets",
     "served",
     "size",

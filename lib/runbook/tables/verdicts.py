@@ -38,7 +38,7 @@ def _row(row: Verdict) -> tuple[Cell, ...]:
     finding = f"{row.reason} (known: {row.known})" if row.known else row.reason
     if row.history:
         finding += f" (history: {row.history})"
-    return (row.state, row.check, row.subject, finding, row.value, row.limit)
+    return (row.state, f"{'↳ ' if row.cause else ''}{row.check}", row.subject, finding, row.value, row.limit)
 
 
 def evidence(verdicts: Verdicts) -> Table:
@@ -57,13 +57,13 @@ def next_steps(verdicts: Verdicts, *, depth: int = 1) -> Table:
     """
     wanted: dict[str, list[Verdict]] = {}
     for row in verdicts:
-        if row.state is not State.OK and row.next:
+        if row.state is not State.OK and row.next and not row.cause:
             wanted.setdefault(row.next, []).append(row)
     rows = [
         (worst(row.state for row in group), notebook_link(name, depth=depth), _because(group))
         for name, group in wanted.items()
     ]
-    silent = sum(1 for row in verdicts if row.state is not State.OK and not row.next)
+    silent = sum(1 for row in verdicts if row.state is not State.OK and not row.next and not row.cause)
     note = (
         f"{silent} finding{'s' if silent != 1 else ''} without a notebook of their own: see the table above."
         if silent

@@ -24,6 +24,7 @@ ORDER = [
     ("offhost",),
     ("facts",),
     ("checks",),
+    ("triage",),
     ("changes",),
     ("actions",),
     ("tables", "plots"),

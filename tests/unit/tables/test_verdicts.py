@@ -19,7 +19,7 @@ def test_findings_stand_worst_first_then_known_exceptions() -> None:
     table = verdict_table(ALL)
     assert [row[2] for row in table.rows] == ["api", "/", "arq-worker", "nginx"]
     assert "known: jobs are done" in repr(table)
-    assert table.title.startswith("CRITICAL: 2 of 4")
+    assert table.title == "CRITICAL: api: the container is stopped (1 other cause) (1 known exception)"
 
 
 def test_many_plain_oks_are_summed_up_by_room() -> None:
