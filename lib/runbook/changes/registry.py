@@ -28,6 +28,10 @@ PLANNERS: dict[str, str] = {
     "07-backup/retention": "backup.retention.retention",
     "07-backup/restore-uploads": "backup.uploads.restore",
     "07-backup/disaster-recovery": "recovery.recover.recover",
+    "08-troubleshoot/service-wont-start": "troubleshoot.mend.service_wont_start",
+    "08-troubleshoot/high-cpu-memory": "troubleshoot.mend.high_cpu_memory",
+    "08-troubleshoot/database-connections": "troubleshoot.mend.database_connections",
+    "08-troubleshoot/certificate-errors": "troubleshoot.mend.certificate_errors",
     "10-maintenance/rotate-secrets": "rotation.rotate.rotate",
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 from typing import TYPE_CHECKING, Any
 
-from runbook.checks import judge_condition, unknown
+from runbook.checks import unknown
 from runbook.checks.cache import cache
 from runbook.facts import Missing
 from runbook.facts.roles import role_of
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from runbook.parameters import Parameters
 
 CONTROL, START, SECRETS, STATUS, INVENTORY = (
-    "02-services/control",
+    "08-troubleshoot/service-wont-start",
     "08-troubleshoot/service-wont-start",
     "10-maintenance/rotate-secrets",
     "02-services/status",
@@ -250,38 +250,3 @@ def _database(service: str, part: dict[str, Any]) -> Iterator[Verdict]:
 
 
 JUDGES = {"database": _database, "cache": cache, "storage": _store, "scanner": _scanner, "http": _http}
-
-
-def through_proxy(facts: Facts, parameters: Parameters) -> list[Verdict]:
-    """What is answered past the web server is answered through it, too; where it is not, the web server is what differs."""
-    found, web = facts.get("backends"), facts.get("web")
-    if isinstance(found, Missing) or isinstance(web, Missing):
-        return []
-    roles = {item.name: role_of(item, parameters.database.service) for item in parameters.stack.services}
-    proxy = next((name for name, role in roles.items() if role == "proxy"), "")
-    rows = []
-    for name, part in found.parts.items():
-        service, _, kind = name.partition(" ")
-        if kind != "http" or not proxy or part.get("status") != OK_STATUS:
-            continue
-        application = roles.get(service) == "application"
-        answer, text = (web.health, "") if application else (web.front, parameters.web.front_page_contains)
-        if not answer.status or (text and text not in part["body"]):
-            continue  # nobody answers at all, or the page itself is not ours
-        same = answer.status == OK_STATUS and (
-            " ".join(answer.text.split()) == " ".join(part["body"].split()) if application else text in answer.text
-        )
-        rows.append(
-            judge_condition(
-                same,
-                "proxy.answers",
-                proxy,
-                ok=f"it passes on what {service} answers",
-                bad=f"asked past it, {service} answers as it should; through it comes another answer ({answer.status}): its configuration differs from what it should be",
-                value=str(answer.status),
-                limit=str(part["status"]),
-                evidence=f"GET {answer.path} through {proxy}: {answer.status} {' '.join(answer.text.split())[:100]}",
-                next="02-services/control",
-            )
-        )
-    return rows

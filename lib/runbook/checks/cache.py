@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CONTROL, SECRETS, STATUS, DISK = (
-    "02-services/control",
+    "08-troubleshoot/service-wont-start",
     "10-maintenance/rotate-secrets",
     "02-services/status",
     "08-troubleshoot/disk-full",
@@ -31,6 +31,15 @@ def cache(service: str, part: dict[str, Any]) -> Iterator[Verdict]:
         yield from _memory(service, info, config)
         yield from _writes(service, info, config)
         yield from _clients(service, info, config)
+    if part.get("held"):
+        yield _row(
+            "cache.paused",
+            service,
+            "it holds back every write of its clients (CLIENT PAUSE)",
+            "held",
+            "answered",
+            "a message on a channel that nobody hears: no answer within 1.5 s; CLIENT UNPAUSE ends it",
+        )
     if refused := part.get("refused"):
         command = refused[0].partition(":")[0]
         yield _row(
@@ -135,15 +144,6 @@ def _writes(service: str, info: dict[str, str], config: dict[str, str]) -> Itera
     if info.get("loading") == "1":
         yield _row(
             "cache.loading", service, "it is still loading its data", "loading", "ready", "INFO: loading 1", STATUS
-        )
-    if info.get("paused_reason", "none") not in {"none", ""}:
-        yield _row(
-            "cache.paused",
-            service,
-            f"it holds back its clients ({info.get('paused_actions')})",
-            info["paused_reason"],
-            "none",
-            f"INFO: paused_reason {info['paused_reason']}, for {info.get('paused_timeout_milliseconds')} ms",
         )
 
 

@@ -160,7 +160,7 @@ def lock_holders(found: Database, settings: DatabaseSettings) -> Iterator[Verdic
         yield Verdict(
             State.CRITICAL, "database.lock-holder", tables, f"a session has locked it for {first['seconds']} s: whoever needs it waits", f"{first['seconds']} s",
             f"{settings.blocked_seconds.warning:g} s",
-            f"pg_locks: pid {pid} ({first['role']} {first['application']}, {first['state']}) holds {first['mode']}: {first['query']}", QUERY,
+            f"pg_locks: pid {pid} ({first['role']} {first['application']}, {first['state']}) holds {first['mode']}: {first['query']}", CONNECTIONS,
         )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from runbook.parameters import Parameters
 
 CONTROL, USAGE, DISK, START = (
-    "02-services/control",
+    "08-troubleshoot/service-wont-start",
     "08-troubleshoot/high-cpu-memory",
     "08-troubleshoot/disk-full",
     "08-troubleshoot/service-wont-start",

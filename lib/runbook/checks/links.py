@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from runbook.facts import Facts
-    from runbook.facts.stack_probes import Link
+    from runbook.facts.stack_probes import Link, Links
     from runbook.parameters import Parameters
 
-CONTROL, START = "02-services/control", "08-troubleshoot/service-wont-start"
+CONTROL, START = "08-troubleshoot/service-wont-start", "08-troubleshoot/service-wont-start"
 SLOW_MILLISECONDS = 300
-"""Between two containers of one host a connection takes less than a millisecond; under heavy load some tens."""
+"""Between two containers of one host a connection takes less than a millisecond; under heavy load some tens. The fastest of three tries counts."""
 
 
 def links(facts: Facts, _parameters: Parameters) -> list[Verdict]:
@@ -34,6 +34,8 @@ def links(facts: Facts, _parameters: Parameters) -> list[Verdict]:
             for row in _link(link, facts, found.listens.get(link.to))
         ]
     )
+    rows += _cut_off(found, facts)
+    rows += [row for link in found.links if not link.to and link.tried for row in _outside(link)]
     rows += [
         Verdict(
             State.UNKNOWN, "link.answers", service, f"no evidence: its network could not be entered: {said[:120]}", evidence=said[:200], next=CONTROL
@@ -61,20 +63,26 @@ def _link(link: Link, facts: Facts, listens: tuple[int, ...] | None) -> Iterator
     subject = f"{link.service} to {link.to}"
     place = f"{link.host}:{link.port} ({link.by})"
     target = _running(link.to, facts)
-    if link.said.startswith("name:") or not link.names:
-        if not target:
-            return  # a container that does not run has no name: services.state says so
-        why = "" if link.share_network else f": {link.service} and {link.to} share no network"
+    if not link.names:
+        if not target or not link.share_network:
+            return  # a container that does not run has no name: services.state says so; one that is cut off is told once
         yield Verdict(
-            State.CRITICAL, "link.name", subject, f"{link.service} cannot resolve the name {link.host}{why}", value="no address",
+            State.CRITICAL, "link.name", subject, f"{link.service} cannot resolve the name {link.host}", value="no address",
             limit="an address", evidence=f"{place}: {link.said.removeprefix('name: ') or 'no answer'}", next=CONTROL,
         )  # fmt: skip
         return
-    if link.owners and link.to not in link.owners and target:
+    others = [owner for owner in link.owners if owner != link.to]
+    if others and target:
+        too = link.to in link.owners
+        told = (
+            f"also means {', '.join(others)}: some connections go there"
+            if too
+            else f"means {', '.join(others)}, not {link.to}"
+        )
         yield Verdict(
-            State.CRITICAL, "link.name", subject, f"for {link.service} the name {link.host} means {', '.join(link.owners)}, not {link.to}",
-            value=", ".join(link.names), limit=f"the address of {link.to}",
-            evidence=f"{place} resolves to {', '.join(link.names)} inside {link.service}: its list of hosts, or an alias", next=CONTROL,
+            State.CRITICAL, "link.name", subject, f"for {link.service} the name {link.host} {told}", value=", ".join(link.names),
+            limit=f"the address of {link.to}", evidence=f"{place} resolves to {', '.join(link.names)} inside {link.service}: its list of hosts, or an alias",
+            next=CONTROL,
         )  # fmt: skip
         return
     if link.connected_ms is None and listens and link.port not in listens and "refused" in link.said:
@@ -95,6 +103,12 @@ def _link(link: Link, facts: Facts, listens: tuple[int, ...] | None) -> Iterator
             next=CONTROL if blocked else START,
         )  # fmt: skip
         return
+    if link.failures:
+        yield Verdict(
+            State.CRITICAL, "link.flaps", subject, f"the way from {link.service} to {link.to} comes and goes: {link.failures} of {link.tries} tries failed",
+            value=f"{link.failures} of {link.tries}", limit="0", evidence=f"a connection from {link.service} to {place}: {link.said}", next=CONTROL,
+        )  # fmt: skip
+        return
     slow = max(link.connected_ms, link.resolved_ms or 0)
     yield judge_condition(
         slow < SLOW_MILLISECONDS, "link.time", subject, ok="its name resolves and its port answers",
@@ -102,6 +116,45 @@ def _link(link: Link, facts: Facts, listens: tuple[int, ...] | None) -> Iterator
         state=State.WARNING, value=f"{slow} ms", limit=f"{SLOW_MILLISECONDS} ms", evidence=f"a connection from {link.service} to {place}",
         next=CONTROL,
     )  # fmt: skip
+
+
+def _cut_off(found: Links, facts: Facts) -> list[Verdict]:
+    """Tell of each container that shares no network with those that need it: the one that is alone."""
+    rows: dict[str, Verdict] = {}
+    for link in found.links:
+        if not link.to or link.share_network or not _running(link.to, facts) or not _running(link.service, facts):
+            continue
+
+        def company(name: str) -> int:
+            mine = set(found.networks.get(name, ()))
+            return sum(bool(mine & set(other)) for service, other in found.networks.items() if service != name)
+
+        alone = min((link.to, link.service), key=company)
+        other = link.service if alone == link.to else link.to
+        networks = ", ".join(found.networks.get(alone, ())) or "none"
+        rows.setdefault(
+            alone,
+            Verdict(
+                State.CRITICAL, "link.network", alone, f"{alone} is cut off: it shares no network with {other}", networks, ", ".join(found.networks.get(other, ())),
+                f"docker inspect: networks of {alone}: {networks}", CONTROL,
+            ),
+        )  # fmt: skip
+    return list(rows.values())
+
+
+def _outside(link: Link) -> Iterator[Verdict]:
+    """Judge a connection to what is no service of the stack: a name without a dot means one all the same."""
+    subject, place = f"{link.service} to {link.host}", f"{link.host}:{link.port} ({link.by})"
+    if not link.names and "." not in link.host:
+        yield Verdict(
+            State.CRITICAL, "link.name", subject, f"{link.service} is told to use {link.host}, and nothing has that name", value="no address", limit="a service's name",
+            evidence=f"{place}: {link.said.removeprefix('name: ') or 'no answer'}", next="01-access/server-inventory",
+        )  # fmt: skip
+    elif not link.names or link.connected_ms is None:
+        yield Verdict(
+            State.WARNING, "link.outside", subject, f"{link.service} does not reach {link.host}, which is no service of the stack", value=link.said or "no answer", limit="answers",
+            evidence=f"a connection from {link.service} to {place}: {link.said}", next="01-access/server-inventory",
+        )  # fmt: skip
 
 
 def _merged(rows: list[Verdict]) -> list[Verdict]:

@@ -42,7 +42,7 @@ def _state(service: Service, container: Container | None) -> Verdict:
             value="absent",
             limit="running",
             evidence="docker ps --all does not list it",
-            next=CONTROL,
+            next=WONT_START,
         )
     more = f": {container.error}" if container.error else ""
     if container.state in {"exited", "dead"}:
@@ -62,7 +62,7 @@ def _state(service: Service, container: Container | None) -> Verdict:
         state=worst,
         value=container.state,
         limit="running",
-        next=CONTROL if container.state == "paused" else WONT_START,
+        next=WONT_START,
         evidence=f"docker inspect {container.name}: {container.state}, exit code {container.exit_code}",
     )
 

@@ -74,7 +74,7 @@ SETTINGS = FILES + Bundle((), ("inventory.environment", "database.revision"))
 # the parts asked themselves: connections between containers, their limits, what stands behind the application, the host
 PARTS = Bundle(
     ("stack_probes.links", "stack_probes.inside", "stack_probes.backends", "stack_probes.host"),
-    ("links.links", "inside.inside", "backends.backends", "backends.through_proxy", "host.host"),
+    ("links.links", "inside.inside", "backends.backends", "through_proxy.through_proxy", "host.host"),
 )
 QUICK = (
     FROM_OUTSIDE
@@ -186,6 +186,10 @@ BUNDLES: dict[str, Bundle] = {
     ),
     "04-health/quick": QUICK,
     "08-troubleshoot/triage": QUICK,
+    "08-troubleshoot/service-wont-start": QUICK,
+    "08-troubleshoot/high-cpu-memory": QUICK,
+    "08-troubleshoot/database-connections": QUICK,
+    "08-troubleshoot/certificate-errors": QUICK + CERTIFICATES,
     "04-health/detailed": DETAILED,
     "04-health/log-scan": LOGS,
     "05-certificates/status": CERTIFICATES
@@ -215,6 +219,9 @@ def bundle(notebook: str) -> Bundle:
 
 ALWAYS_ANSWER = frozenset({"04-health/quick", "04-health/detailed", "08-troubleshoot/triage"})
 """What answers "is it up?" even where nobody gets in: it judges what is seen from outside, and says that the rest is unknown."""
+
+LOOKS_TWICE = ALWAYS_ANSWER | frozenset(name for name in BUNDLES if name.startswith("08-troubleshoot/"))
+"""What asks a second time where the first look leaves a symptom without a cause."""
 
 
 def asks_server(notebook: str) -> bool:

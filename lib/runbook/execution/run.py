@@ -290,7 +290,11 @@ class Run:
             rows.append(way_in(self.unreachable.reason.splitlines()[0], rows, evidence=told))
         known, today = self.parameters.known_exceptions, facts.at.date()
         judged = exceptions.apply(rows, known, today=today)
-        if self.always_answers and not checks and second_look.is_open(judged, facts, self.parameters):
+        if (
+            self.notebook.name in bundles.LOOKS_TWICE
+            and not checks
+            and second_look.is_open(judged, facts, self.parameters)
+        ):
             judged = exceptions.apply([*rows, *self._second_look(facts)], known, today=today)
         return triage.ordered(judged, facts, self.parameters)
 

@@ -46,6 +46,8 @@ class Link:
     share_network: bool
     from_host: bool | None
     tried: bool
+    tries: int = 0
+    failures: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,24 @@ class Links:
     filters: dict[str, tuple[str, ...]]
     failed: dict[str, str]
     listens: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    networks: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    directives: dict[str, tuple[tuple[str, int, str], ...]] = field(default_factory=dict)
+    """By service: file, line and text of what can make a web server answer otherwise than what stands behind it."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what a record keeps: what is set, not what was measured (addresses change with each container)."""
+        return {
+            "links": {f"{one.service} {one.by}": f"{one.host}:{one.port}" for one in self.links},
+            "shaped": self.shaped,
+            "filters": self.filters,
+            "listens": self.listens,
+            "networks": self.networks,
+            "directives": {
+                f"{name} {file}": [f"{text}" for where, _, text in rows if where == file]
+                for name, rows in self.directives.items()
+                for file in {row[0] for row in rows}
+            },
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +84,23 @@ class Inside:
     """What the kernel knows of each running container, as probes/inside.py prints it, by service."""
 
     services: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what a record keeps: limits and mounts, not what was used of them."""
+        return {
+            name: {
+                "limits": {key: item["limits"][key] for key in ("memory_limit", "pids_limit", "cpus", "frozen")},
+                "files": {"limit": item["files"]["limit"]},
+                "mounts": {
+                    one[
+                        "place"
+                    ]: f"{one['source'] or one.get('kind')}, {'read-only' if one.get('read_only') else 'writable'}, owner {one.get('owner')}, mode {one.get('mode')}"
+                    for one in item["mounts"]
+                },
+            }
+            for name, item in self.services.items()
+            if "limits" in item
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +124,14 @@ class HostProbe:
     """What the host can no longer do, as probes/host.py prints it."""
 
     found: dict[str, Any]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what a record keeps: settings and rules, not counts and messages."""
+        servers = [row.get("server") for row in self.found.get("resolvers") or [] if isinstance(row, dict)]
+        return {
+            "resolvers": servers,
+            **{key: self.found.get(key) for key in ("forward", "drops", "shaped", "bridges", "published")},
+        }
 
 
 def _names(parameters: Parameters) -> dict[str, str]:
@@ -127,6 +172,8 @@ def parse_links(results: Mapping[str, Result], _parameters: Parameters) -> Links
         {name: tuple(lines) for name, lines in found["filters"].items() if lines},
         dict(found["failed"]),
         {name: tuple(ports) for name, ports in found["listens"].items()},
+        {name: tuple(names) for name, names in found.get("networks", {}).items()},
+        {name: tuple((row[0], row[1], row[2]) for row in rows) for name, rows in found.get("directives", {}).items()},
     )
 
 

@@ -34,7 +34,7 @@ START, CONNECTIONS, DISK, CERTIFICATES, USAGE, CONTROL, INVENTORY, CORRUPTION, L
     "08-troubleshoot/disk-full",
     "08-troubleshoot/certificate-errors",
     "08-troubleshoot/high-cpu-memory",
-    "02-services/control",
+    "08-troubleshoot/service-wont-start",
     "01-access/server-inventory",
     "09-emergency/data-corruption",
     "04-health/log-scan",
@@ -61,7 +61,7 @@ MESSAGES = (
     _of("page", r"invalid page in block|could not read block|missing chunk number|checksum verification failed|is corrupted|unexpected data beyond EOF", "database", "data of it cannot be read: it is damaged", CORRUPTION),
     _of("login", r"password authentication failed for user \S+", "database", "it refuses the password", CONNECTIONS),
     _of("rule", r"no pg_hba\.conf entry for .{0,80}|pg_hba\.conf rejects connection", "database", "its rules of access (pg_hba.conf) refuse the client", CONNECTIONS),
-    _of("role", r"role \"?[^\"]+\"? (does not exist|is not permitted to log in)|database \"?[^\"]+\"? (does not exist|is not currently accepting connections)", "database", "the role or the database is not there, or not to be used", CONNECTIONS),
+    _of("role", r"\brole \"[^\"]+\" (does not exist|is not permitted to log in)|\bdatabase \"[^\"]+\" (does not exist|is not currently accepting connections)", "database", "the role or the database is not there, or not to be used", CONNECTIONS),
     _of("connections", r"too many (clients|connections)( already| for (role|database))?|remaining connection slots|QueuePool limit", "database", "no connection to it is left", CONNECTIONS),
     _of("timeout", r"canceling statement due to (statement|lock) timeout|QueryCanceled", "database", "its statements are ended by a time limit, or wait for a lock", CONNECTIONS),
     _of("lock", r"deadlock detected|LockNotAvailable|could not obtain lock", "database", "its statements wait for locks", "06-database/query"),
@@ -117,6 +117,10 @@ AWAY = re.compile(
     r"Connection reset|no live upstreams|prematurely closed|connection was closed|Host is unreachable|Network is unreachable|getaddrinfo failed",
     re.IGNORECASE,
 )
+NO_TROUBLE = re.compile(
+    r"terminating connection due to administrator command|received (fast|smart) shutdown request|the database system is shutting down"
+)
+"""What a program calls an error, and somebody asked for."""
 ADDRESS = re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b")
 
 
@@ -133,7 +137,11 @@ def from_logs(
     chosen: dict[tuple[str, str], Message] = {}
     for line in logs.lines:
         is_down = line.service in down
-        if line.access is not None or (line.level in {"DEBUG", "INFO"} and not is_down):
+        if (
+            line.access is not None
+            or NO_TROUBLE.search(line.message)
+            or (line.level in {"DEBUG", "INFO"} and not is_down)
+        ):
             continue
         if not is_down and (begun - line.at).total_seconds() > RECENT_SECONDS:
             continue
@@ -153,10 +161,15 @@ def _blamed(line: Line, parts: Parts, owners: dict[str, str]) -> Iterator[tuple[
             part = {"own": line.service, "named": _named(text, parts, owners) or line.service}.get(message.blames, "")
             yield message, part or next(iter(parts.of_role(message.blames)), line.service)
             return
-    if AWAY.search(text) and (part := _named(text, parts, owners)) and part != line.service:
+    part = _named(text, parts, owners) if AWAY.search(text) else ""
+    if part and part != line.service:
         yield GONE, part
+    elif line.bad or TRACEBACK.search(text):
+        yield OTHER, line.service
 
 
+TRACEBACK = re.compile(r"^Traceback |^[\w.]+(Error|Exception)\b")
+OTHER = _of("other", r"", "own", "its log tells of an error that nothing else explains", LOGS)
 GONE = _of("away", r"", "named", "others do not reach it", CONTROL)
 
 
@@ -177,6 +190,6 @@ def _row(message: Message, part: str, lines: list[Line], *, now: bool) -> Verdic
     who = ", ".join(service for service, _ in services.most_common(3))
     room = "link.said" if message is GONE else f"log.{message.kind}" if now else f"log-before.{message.kind}"
     return Verdict(
-        State.CRITICAL if now else State.WARNING, room, part, message.words, number_of(len(lines), "line"), "none",
+        State.CRITICAL if now else State.WARNING, room, part, f"its log says: {' '.join(last.message.split())[:160]}" if message is OTHER else message.words, number_of(len(lines), "line"), "none",
         f"log of {who}, last at {last.at:%H:%M:%S}: {' '.join(last.message.split())[:300]}", message.next,
     )  # fmt: skip

@@ -103,8 +103,8 @@ RULES = (
     Rule("services.drift", "{subject}", C, COULD), Rule("services.image", "{subject}", C, COULD),
     Rule("resources.container-*", "container", C, COULD, slow=True),
     Rule("process.*", "container", C), Rule("limits.memory-share", "container", C, LATER), Rule("limits.foreign-process", "container", C, NOW, slow=True), Rule("limits.*", "container", C), Rule("mounts.*", "container", C, COULD),
-    Rule("settings.*", "container", C, COULD), Rule("log.*", "container", M), Rule("log-before.*", "container", M, COULD),
-    Rule("link.name", "container", C), Rule("link.port-wrong", "container", C),
+    Rule("settings.*", "container", C, COULD), Rule("log.other", "container", S), Rule("log.*", "container", M), Rule("log-before.*", "container", M, COULD),
+    Rule("link.name", "container", C), Rule("link.port-wrong", "container", C), Rule("link.network", "container", C), Rule("link.outside", "container", C, COULD), Rule("link.flaps", NETWORKS, S),
     Rule("changed.*", "container", C, COULD), Rule("link.*", "container", N), Rule("network.*", NETWORKS, C),
     Rule("engine.*", ENGINE, C),
     # what is asked of each part
@@ -142,7 +142,7 @@ TIMED_OUT = re.compile(r"timed? ?out|not done within|stopped after|slow", re.IGN
 ALTERED = re.compile(
     r"differs from its checksum|reads? back differently|does not read as it was written|is gone$|stored files instead of|not kept|is not listed"
 )
-BY_PROXY = re.compile(r"^(4\d\d|503) text/html.*<center>(nginx|openresty)", re.IGNORECASE)
+BY_PROXY = re.compile(r"^(4\d\d|500|503) text/html.*<center>(nginx|openresty)", re.IGNORECASE)
 STOPPED = re.compile(r"^(paused|created|removing)|with code (0|137|143) \(|\): \S")
 
 
@@ -264,6 +264,7 @@ def _uses(row: Verdict, part: str, parts: Parts) -> frozenset[str]:
     if part != USERS:
         return parts.below(part)
     if row.check not in FRONT:  # the API: nobody outside knows which parts it asks for an answer
-        return frozenset(parts.below(USERS) - set(parts.of_role("frontend")))
+        others = ("frontend",) if row.check == "synthetic.job" else ("frontend", "worker")
+        return frozenset(parts.below(USERS) - set(parts.of_role(*others)))
     used = {TLS, ADDRESS, *parts.of_role("proxy", *FRONT[row.check])}
     return frozenset(used | {other for one in used for other in parts.below(one) if other not in parts.roles})

@@ -91,6 +91,7 @@ class Cause:
             "02-services/control": "services",
             "02-services/logs": "service",
             "08-troubleshoot/service-wont-start": "service",
+            "08-troubleshoot/high-cpu-memory": "service",
         }.get(self.row.next, "")
         if name and self.part not in NO_SERVICE:
             action = (("action", "recreate"),) if self.row.check in RECREATE and name == "services" else ()
@@ -235,7 +236,12 @@ def _promote(made: list[Cause], look: Look) -> list[Cause]:
         explained = (*lead.explains, cause.row, *cause.explains)
         made[could[0]] = replace(lead, group=Group.NOW, explains=explained, confidence=told, rivals=tuple(rest))
         taken.add(number)
-    return [cause for number, cause in enumerate(made) if number not in taken]
+    # what was only asked for as evidence is no finding where it explains nothing
+    return [
+        cause
+        for number, cause in enumerate(made)
+        if number not in taken and (cause.explains or not cause.row.check.startswith(("log-before.", "changed.")))
+    ]
 
 
 def _closeness(other: Cause, cause: Cause, spot: Place, parts: Parts) -> tuple[object, ...]:

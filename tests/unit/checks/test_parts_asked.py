@@ -145,7 +145,7 @@ def _queue(**values: Any) -> Callable[[dict[str, Any]], None]:
         (_info(role="slave"), "cache.read-only", "redis", State.CRITICAL),
         (_info(rdb_last_bgsave_status="err"), "cache.saving", "redis", State.CRITICAL),
         (_info(loading="1"), "cache.loading", "redis", State.CRITICAL),
-        (_info(paused_reason="client_pause", paused_actions="write"), "cache.paused", "redis", State.CRITICAL),
+        (lambda parts: parts["redis"].update(held=True), "cache.paused", "redis", State.CRITICAL),
         (lambda parts: parts["redis"].update(refused=["SET: no permissions"]), "cache.rights", "redis", State.CRITICAL),
         (lambda parts: parts["redis"].update(milliseconds=2500), "cache.slow", "redis", State.WARNING),
         (lambda parts: parts["redis"]["logins"].update({"api REDIS_URL": "WRONGPASS invalid"}), "cache.login", "redis", State.CRITICAL),
@@ -179,10 +179,12 @@ def test_what_stands_behind_the_application(
     ("values", "check", "subject", "state"),
     [
         ({"said": "name: Name or service not known", "names": ()}, "link.name", "nginx to api", State.CRITICAL),
+        ({"owners": ("172.30.0.99", "api")}, "link.name", "nginx to api", State.CRITICAL),
         ({"owners": ("frontend",)}, "link.name", "nginx to api", State.CRITICAL),
         ({"said": "port: timed out", "connected_ms": None}, "network.blocked", "nginx to api", State.CRITICAL),
         ({"said": "port: timed out", "connected_ms": None, "from_host": False}, "link.port", "nginx to api", State.CRITICAL),
         ({"said": "port: Connection refused", "connected_ms": None, "from_host": False, "port": 99}, "link.port-wrong", "nginx to api", State.CRITICAL),
+        ({"said": "port: timed out", "tries": 3, "failures": 1}, "link.flaps", "nginx to api", State.CRITICAL),
         ({"connected_ms": 900}, "link.time", "nginx to api", State.WARNING),
     ],
 )  # fmt: skip
@@ -211,6 +213,18 @@ def test_several_names_that_do_not_resolve_are_one_finding(parameters: Parameter
     assert row.subject == "api"
     assert row.reason.startswith("api cannot resolve the names of ")
     assert all(name in row.reason for name in ("db", "redis", "minio", "clamav"))
+
+
+def test_a_container_that_is_cut_off_is_told_once_and_by_its_name(parameters: Parameters) -> None:
+    facts = seen(parameters, "healthy")
+    lost = tuple(
+        replace(link, said="name: unknown", names=(), share_network=False) if link.to == "minio" else link
+        for link in facts["links"].links
+    )
+    networks = dict.fromkeys(facts["links"].networks, ("pazpaz_default",)) | {"minio": ()}
+    assert bad(parameters, facts | {"links": replace(facts["links"], links=lost, networks=networks)}) == {
+        ("link.network", "minio"): State.CRITICAL
+    }
 
 
 @pytest.mark.parametrize(

@@ -57,9 +57,9 @@ def told(parameters: Parameters, *rows: Verdict) -> list[tuple[str, str, int]]:
         ((ENDING, LOGIN, MEMORY), [("cache.memory", "hurts users now", 1), ("web.certificate-days", "will hurt", 0)]),
         ((SLOW, HOG), [("resources.load", "hurts users now", 1)]),
         ((HOG, LOGIN), [("synthetic.login", "hurts users now", 0), ("resources.load", "will hurt", 0)]),
-        ((LOGIN, LOGGED), [("synthetic.login", "hurts users now", 0), ("log-before.bucket", "will hurt", 0)]),
+        ((LOGIN, LOGGED), [("synthetic.login", "hurts users now", 0)]),
         ((SICK, LOGGED), [("log-before.bucket", "hurts users now", 1)]),
-        ((SICK, LOGGED, FINE), [("services.health", "hurts users now", 0), ("log-before.bucket", "will hurt", 0)]),
+        ((SICK, LOGGED, FINE), [("services.health", "hurts users now", 0)]),
         ((), []),
     ],
 )  # fmt: skip

@@ -19,7 +19,16 @@ import time
 from urllib.parse import unquote, urlsplit
 
 from runbook.facts.probes.cache import cache
-from runbook.facts.probes.common import address, answer, endpoints, environment, inspected, left, side_by_side
+from runbook.facts.probes.common import (
+    address,
+    answer,
+    endpoints,
+    environment,
+    inspected,
+    left,
+    listening,
+    side_by_side,
+)
 from runbook.facts.probes.store import OF_STORES, http_get, store
 
 TYPE_CHECKING = False
@@ -103,6 +112,12 @@ def urls_of(users: dict[str, dict[str, str]], scheme: str) -> dict[str, str]:
     }
 
 
+def port_of(item: dict[str, Any], told: int) -> int:
+    """Return the port to ask a part at: the one that its users are told, or, where nothing listens there, its own."""
+    listens = listening(item["State"]["Pid"])
+    return told if told in listens or not listens else listens[0]
+
+
 def question(
     role: str, item: dict[str, Any], users: dict[str, dict[str, str]], application: dict[str, Any] | None, name: str
 ) -> Callable[[], Any] | None:
@@ -111,19 +126,19 @@ def question(
     if role == "cache":
         urls = urls_of(users, "rediss?://")
         port = next((urlsplit(url).port or 6379 for url in urls.values()), 6379)
-        return functools.partial(cache, (ip, port), urls)
+        return functools.partial(cache, (ip, port_of(item, port)), urls)
     if role == "storage":
         variables = users.get(name, {})
         port = next((port for key, _, port in endpoints(variables) if re.search(OF_STORES, key)), 9000)
         pid = application["State"]["Pid"] if application else 0
-        return functools.partial(store, (ip, port), variables, pid)
+        return functools.partial(store, (ip, port_of(item, port)), variables, pid)
     if role == "database":
         return functools.partial(database, item["Name"].lstrip("/"), ip, urls_of(users, r"postgres(ql)?(\+\w+)?://"))
     if role == "scanner":
         port = next(
             (port for variables in users.values() for key, _, port in endpoints(variables) if "CLAM" in key), 3310
         )
-        return functools.partial(clamd, (ip, port))
+        return functools.partial(clamd, (ip, port_of(item, port)))
     return None
 
 

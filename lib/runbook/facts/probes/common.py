@@ -54,6 +54,8 @@ def address(container: dict[str, Any]) -> str:
     return next((item for item in addresses(container).values() if item), "")
 
 
+LISTENS = "0A"  # TCP_LISTEN in /proc/net/tcp
+LOOPBACK = ("0100007F", "0B00007F", "00000000000000000000000001000000")  # 127.0.0.1, Docker's resolver 127.0.0.11, ::1
 URL = re.compile(r"[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
 PLACE = re.compile(r"([A-Za-z0-9][A-Za-z0-9_.-]*):(\d{2,5})")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -96,6 +98,22 @@ def endpoints(variables: dict[str, str]) -> list[tuple[str, str, int]]:
         if port and host not in ITSELF:
             found.append((name, host, port))
     return found
+
+
+def listening(pid: int) -> list[int]:
+    """Return the TCP ports on which something in a container's network listens beyond that container itself."""
+    found = set()
+    for name in ("tcp", "tcp6"):
+        try:
+            with open(f"/proc/{pid}/net/{name}", encoding="ascii") as file:
+                rows = [line.split() for line in file.readlines()[1:]]
+        except OSError:
+            continue
+        for words in rows:
+            ip, _, port = words[1].partition(":")
+            if words[3] == LISTENS and ip not in LOOPBACK:
+                found.add(int(port, 16))
+    return sorted(found)
 
 
 def side_by_side(asked: dict[str, Callable[[], Any]]) -> dict[str, Any]:

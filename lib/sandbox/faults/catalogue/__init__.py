@@ -6,6 +6,8 @@ from sandbox.faults.catalogue import (
     certificates,
     containers,
     database,
+    limits,
+    network,
     proxy,
     queue,
     storage,
@@ -22,6 +24,8 @@ SUBSYSTEMS: dict[str, tuple[Fault, ...]] = {
     "certificates": certificates.FAULTS,
     "access": access.FAULTS,
     "proxy and site": proxy.FAULTS,
+    "names and networks": network.FAULTS,
+    "limits and settings": limits.FAULTS,
     "host": system.FAULTS,
 }
 FAULTS: dict[str, Fault] = {fault.name: fault for faults in SUBSYSTEMS.values() for fault in faults}
