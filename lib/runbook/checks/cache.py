@@ -96,8 +96,15 @@ def _memory(service: str, info: dict[str, str], config: dict[str, str]) -> Itera
     if most and used >= FULL_SHARE * most:
         refuses = policy == "noeviction" or policy.startswith("volatile")
         told = "and it refuses every write" if refuses else f"and it throws keys away ({policy}): jobs can be lost"
+        check, state = ("cache.memory", State.CRITICAL) if refuses else ("cache.memory-share", State.WARNING)
         yield _row(
-            "cache.memory", service, f"its memory limit is reached, {told}", f"{used} bytes", f"{most} bytes", evidence
+            check,
+            service,
+            f"its memory limit is reached, {told}",
+            f"{used} bytes",
+            f"{most} bytes",
+            evidence,
+            state=state,
         )
     elif most and used >= HIGH_SHARE * most:
         yield _row(

@@ -84,7 +84,7 @@ def timeouts(found: Database, _settings: DatabaseSettings) -> Iterator[Verdict]:
             )  # fmt: skip
         if name in {"search_path", "role", "default_tablespace", "row_security"} and where.startswith("for "):
             yield Verdict(
-                State.WARNING, "database.altered", name, f"sessions begin with another {name} than usual: tables may not be found", value, "not set",
+                State.WARNING, "maybe.session-setting", name, f"sessions begin with another {name} than usual: tables may not be found", value, "not set",
                 f"{name} = {value} ({where})", CONNECTIONS,
             )  # fmt: skip
 
@@ -102,7 +102,7 @@ def rejected(found: Database, _settings: DatabaseSettings) -> Iterator[Verdict]:
     """No rule of pg_hba.conf turns somebody away."""
     for row in found.rows("rejected"):
         yield Verdict(
-            State.WARNING, "database.rejected", "pg_hba.conf", f"a rule turns away {row['role']} at {row['database']} from {row['address'] or 'the socket'}", "reject", "none",
+            State.WARNING, "maybe.rejected", "pg_hba.conf", f"a rule turns away {row['role']} at {row['database']} from {row['address'] or 'the socket'}", "reject", "none",
             f"pg_hba.conf, line {row['line']}: {row['type']} {row['database']} {row['role']} {row['address'] or ''} reject", CONNECTIONS,
         )  # fmt: skip
 
@@ -144,7 +144,7 @@ def row_rules(found: Database, settings: DatabaseSettings) -> Iterator[Verdict]:
     for row in found.rows("row_rules"):
         if row["table"] in known or row["table"] == "(all)":
             yield Verdict(
-                State.WARNING, "database.altered", row["table"], f"{row['what']} changes what is read or written", "set", "none", f"{row['what']} on {row['table']}", MAINTAIN
+                State.WARNING, "maybe.row-rule", row["table"], f"{row['what']} changes what is read or written", "set", "none", f"{row['what']} on {row['table']}", MAINTAIN
             )  # fmt: skip
 
 

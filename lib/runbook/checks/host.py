@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from runbook.checks import judge_number, unknown
@@ -16,10 +17,12 @@ if TYPE_CHECKING:
     from runbook.parameters import Parameters
 
 TRIAGE, OUTAGE, ACCESS = "08-troubleshoot/triage", "09-emergency/complete-outage", "01-access/ssh-and-sudo"
+MOST_WORDS_OF_POLICY = 5
+"""A rule without a condition ("filter: FORWARD -j DROP") is the end of a list, as a policy would be."""
 ROOM = Threshold(warning=80, critical=95)
 
 
-def host(facts: Facts, _parameters: Parameters) -> list[Verdict]:
+def host(facts: Facts, parameters: Parameters) -> list[Verdict]:
     """Judge what the program found."""
     probe = facts.get("host")
     if isinstance(probe, Missing):
@@ -29,7 +32,12 @@ def host(facts: Facts, _parameters: Parameters) -> list[Verdict]:
         for key, value in probe.found.items()
         if not (isinstance(value, dict) and ("late" in value or "failed" in value))
     }
-    return [*_room(found.get("room") or {}), *_network(found), *_names(found.get("resolvers") or []), *_logs(found)]
+    return [
+        *_room(found.get("room") or {}),
+        *_network(found, facts, parameters),
+        *_names(found.get("resolvers") or []),
+        *_logs(found),
+    ]
 
 
 def _room(room: dict[str, Any]) -> Iterator[Verdict]:
@@ -48,13 +56,14 @@ def _room(room: dict[str, Any]) -> Iterator[Verdict]:
             )
 
 
-def _network(found: dict[str, Any]) -> Iterator[Verdict]:
+def _network(found: dict[str, Any], facts: Facts, parameters: Parameters) -> Iterator[Verdict]:
     if found.get("forward") == 0:
         yield Verdict(
             State.CRITICAL, "kernel.setting", "net.ipv4.ip_forward", "the host forwards no packets: containers can neither be reached nor reach anything",
             "0", "1", "sysctl net.ipv4.ip_forward = 0", OUTAGE,
         )  # fmt: skip
-    for line in found.get("drops") or []:
+    allowed = {str(port) for port in parameters.firewall.allowed_tcp_ports}
+    for line in (text for text in found.get("drops") or [] if _hurts(text, allowed)):
         yield Verdict(
             State.WARNING,
             "firewall.drops",
@@ -78,11 +87,36 @@ def _network(found: dict[str, Any]) -> Iterator[Verdict]:
         )
     for line in found.get("bridges") or []:
         yield Verdict(State.CRITICAL, "network.bridge", "host", line, "down", "up", f"ip address: {line}", OUTAGE)
-    for port in found.get("published") or []:
+    web = facts.get("web")
+    served = (
+        not isinstance(web, Missing) and web.front.status != 0
+    )  # another way than this rule leads there: nftables, or a proxy of Docker's
+    for port in () if served else found.get("published") or []:
         yield Verdict(
             State.WARNING, "network.published", str(port), "Docker's rule that leads this port to its container is gone", "no rule", "a rule",
             f"iptables -t nat: no DNAT for port {port}", OUTAGE,
         )  # fmt: skip
+
+
+def _hurts(rule: str, allowed: set[str]) -> bool:
+    """Whether a rule drops what everybody may send: not what comes from one source, is invalid, or is the end of a list of what is allowed."""
+    words = rule.split()
+    one_source = {"-s", "--source", "--match-set", "recent", "INVALID", "--ctstate"} & set(words) or any(
+        "INVALID" in word for word in words
+    )
+    ports = {port for word, value in pairwise(words) if word in {"--dport", "--dports"} for port in value.split(",")}
+    chance = "--probability" in words or "statistic" in words
+    return chance or (
+        not one_source
+        and (
+            bool(ports & allowed)
+            or (
+                not ports
+                and any(chain in words for chain in ("DOCKER-USER", "FORWARD", "OUTPUT"))
+                and len(words) > MOST_WORDS_OF_POLICY
+            )
+        )
+    )
 
 
 def _names(resolvers: list[dict[str, Any]]) -> Iterator[Verdict]:

@@ -123,7 +123,7 @@ def _limits(service: str, item: dict[str, Any], parameters: Parameters) -> Itera
     ]
     for one in busy[:1]:
         yield Verdict(
-            State.WARNING, "limits.foreign-process", service, "a process that was started beside its own uses a whole processor", f"{one['cpu_percent']} %",
+            State.WARNING, "maybe.foreign-process", service, "a process that was started beside its own uses a whole processor", f"{one['cpu_percent']} %",
             f"{parameters.limits.container_cpu_percent.warning:g} %", f"pid {one['pid']}: {one['command'][:160]}", USAGE,
         )  # fmt: skip
     if limit["cpus"] is not None and limit["throttled_share"] >= THROTTLED_SHARE:

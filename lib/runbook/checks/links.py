@@ -21,7 +21,7 @@ SLOW_MILLISECONDS = 300
 """Between two containers of one host a connection takes less than a millisecond; under heavy load some tens. The fastest of three tries counts."""
 
 
-def links(facts: Facts, _parameters: Parameters) -> list[Verdict]:
+def links(facts: Facts, parameters: Parameters) -> list[Verdict]:
     """Judge every connection that a service's settings name, seen from that service."""
     found = facts.get("links")
     if isinstance(found, Missing):
@@ -35,7 +35,7 @@ def links(facts: Facts, _parameters: Parameters) -> list[Verdict]:
         ]
     )
     rows += _cut_off(found, facts)
-    rows += [row for link in found.links if not link.to and link.tried for row in _outside(link)]
+    rows += [row for link in found.links if not link.to and link.tried for row in _outside(link, parameters)]
     rows += [
         Verdict(
             State.UNKNOWN, "link.answers", service, f"no evidence: its network could not be entered: {said[:120]}", evidence=said[:200], next=CONTROL
@@ -142,7 +142,7 @@ def _cut_off(found: Links, facts: Facts) -> list[Verdict]:
     return list(rows.values())
 
 
-def _outside(link: Link) -> Iterator[Verdict]:
+def _outside(link: Link, parameters: Parameters) -> Iterator[Verdict]:
     """Judge a connection to what is no service of the stack: a name without a dot means one all the same."""
     subject, place = f"{link.service} to {link.host}", f"{link.host}:{link.port} ({link.by})"
     if not link.names and "." not in link.host:
@@ -150,7 +150,7 @@ def _outside(link: Link) -> Iterator[Verdict]:
             State.CRITICAL, "link.name", subject, f"{link.service} is told to use {link.host}, and nothing has that name", value="no address", limit="a service's name",
             evidence=f"{place}: {link.said.removeprefix('name: ') or 'no answer'}", next="01-access/server-inventory",
         )  # fmt: skip
-    elif not link.names or link.connected_ms is None:
+    elif link.host != parameters.web.name and (not link.names or link.connected_ms is None):
         yield Verdict(
             State.WARNING, "link.outside", subject, f"{link.service} does not reach {link.host}, which is no service of the stack", value=link.said or "no answer", limit="answers",
             evidence=f"a connection from {link.service} to {place}: {link.said}", next="01-access/server-inventory",

@@ -102,7 +102,7 @@ RULES = (
     Rule("services.restart-policy", "{subject}", C, LATER), Rule("services.extra", HOST, C, LATER),
     Rule("services.drift", "{subject}", C, COULD), Rule("services.image", "{subject}", C, COULD),
     Rule("resources.container-*", "container", C, COULD, slow=True),
-    Rule("process.*", "container", C), Rule("limits.memory-share", "container", C, LATER), Rule("limits.foreign-process", "container", C, NOW, slow=True), Rule("limits.*", "container", C), Rule("mounts.*", "container", C, COULD),
+    Rule("process.*", "container", C), Rule("limits.memory-share", "container", C, LATER), Rule("maybe.foreign-process", "container", C, COULD, slow=True), Rule("maybe.*", "@database", C, COULD), Rule("limits.*", "container", C), Rule("mounts.*", "container", C, COULD),
     Rule("settings.*", "container", C, COULD), Rule("log.other", "container", S), Rule("log.*", "container", M), Rule("log-before.*", "container", M, COULD),
     Rule("link.name", "container", C), Rule("link.port-wrong", "container", C), Rule("link.network", "container", C), Rule("link.outside", "container", C, COULD), Rule("link.flaps", NETWORKS, S),
     Rule("changed.*", "container", C, COULD), Rule("link.*", "container", N), Rule("network.*", NETWORKS, C),

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from runbook.verdict import Verdict
 
 
+EVIDENCE_ONLY = ("log-before.", "changed.", "maybe.")
+"""Rooms of what is usual on many a server: it is told where it explains a symptom, and is no finding by itself."""
 NO_SERVICE = frozenset({USERS, TLS, ADDRESS, FIREWALL, ENGINE, NETWORKS, HOST, WAY_IN})
 RECREATE = frozenset(
     {
@@ -240,7 +242,7 @@ def _promote(made: list[Cause], look: Look) -> list[Cause]:
     return [
         cause
         for number, cause in enumerate(made)
-        if number not in taken and (cause.explains or not cause.row.check.startswith(("log-before.", "changed.")))
+        if number not in taken and (cause.explains or not cause.row.check.startswith(EVIDENCE_ONLY))
     ]
 
 

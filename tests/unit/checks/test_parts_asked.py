@@ -104,7 +104,7 @@ def _mount(place: str, **values: Any) -> Callable[[dict[str, Any]], None]:
         ("api", _limit(memory=440 << 20, memory_inactive=0, memory_limit=512 << 20), "limits.memory-share", State.WARNING),
         ("api", _limit(cpus=0.1, throttled_share=95.0), "limits.cpu", State.CRITICAL),
         ("api", _limit(cpus=0.05, throttled_share=0.0), "limits.cpu", State.WARNING),
-        ("api", _process(beside=True, cpu_percent=99), "limits.foreign-process", State.WARNING),
+        ("api", _process(beside=True, cpu_percent=99), "maybe.foreign-process", State.WARNING),
         ("nginx", lambda item: item["files"].update(open=60, limit=64), "limits.files", State.CRITICAL),
         ("db", _mount("/var/lib/postgresql/data", read_only=True), "process.read-only", State.CRITICAL),
         ("db", _mount("/var/lib/postgresql/data", may_write=False), "process.owner", State.CRITICAL),
@@ -249,6 +249,26 @@ def test_what_the_host_can_no_longer_do(
     assert (row[0][0], row[1]) == (check, state)
 
 
+@pytest.mark.parametrize(
+    ("rule", "hurts"),
+    [
+        ("iptables filter: DOCKER-USER -p tcp -m tcp --dport 443 -j DROP", True),
+        ("iptables filter: INPUT -p tcp -m tcp --dport 80 -j REJECT --reject-with icmp-port-unreachable", True),
+        ("iptables filter: INPUT -m statistic --mode random --probability 0.3 -j DROP", True),
+        ("iptables filter: FORWARD -i br-1 -o br-2 -j DROP", True),
+        ("iptables filter: f2b-sshd -s 203.0.113.9/32 -j REJECT --reject-with icmp-port-unreachable", False),
+        ("iptables filter: INPUT -m conntrack --ctstate INVALID -j DROP", False),
+        ("iptables filter: INPUT -j DROP", False),
+        ("iptables filter: FORWARD -j DROP", False),
+        ("iptables filter: INPUT -p tcp -m tcp --dport 25 -j DROP", False),
+    ],
+)  # fmt: skip
+def test_rules_that_other_programs_write_are_no_finding(rule: str, hurts: bool, parameters: Parameters) -> None:
+    facts = seen(parameters, "healthy")
+    found = bad(parameters, facts | {"host": HostProbe(facts["host"].found | {"drops": [rule]})})
+    assert found == ({("firewall.drops", "packet filter"): State.WARNING} if hurts else {})
+
+
 def answers(parameters: Parameters, **values: list[dict[str, Any]]) -> Database:
     """Return the healthy database with other answers."""
     case = Path("database/database-healthy.out")
@@ -268,15 +288,15 @@ ROLE = {"role": "pazpaz", "may_log_in": True, "expired": False, "most": -1, "use
         ({"limits": [{"allows": False, "most": -1, "used": 0}]}, "database.limit", State.CRITICAL),
         ({"limits": [{"allows": True, "most": 5, "used": 5}]}, "database.limit", State.CRITICAL),
         ({"overrides": [{"role": "all roles", "setting": "statement_timeout=1"}]}, "database.timeout", State.CRITICAL),
-        ({"overrides": [{"role": "pazpaz", "setting": "search_path=nowhere"}]}, "database.altered", State.WARNING),
+        ({"overrides": [{"role": "pazpaz", "setting": "search_path=nowhere"}]}, "maybe.session-setting", State.WARNING),
         ({"overrides": [{"role": "all roles", "setting": "statement_timeout=30s"}]}, "", State.OK),
         ({"changed_settings": [{"name": "synchronous_standby_names", "setting": "one", "unit": None, "source": "configuration file", "file": "x"}]}, "database.standby", State.CRITICAL),
         ({"file_errors": [{"file": "pg_hba.conf", "line": 3, "error": "invalid"}]}, "database.configuration", State.WARNING),
-        ({"rejected": [{"line": 1, "type": "host", "database": "all", "role": "all", "address": "all"}]}, "database.rejected", State.WARNING),
+        ({"rejected": [{"line": 1, "type": "host", "database": "all", "role": "all", "address": "all"}]}, "maybe.rejected", State.WARNING),
         ({"prepared": [{"gid": "x", "role": "pazpaz", "seconds": 90}]}, "database.prepared", State.CRITICAL),
         ({"slots": [{"name": "x", "active": False, "held_bytes": 5}]}, "database.slot", State.WARNING),
         ({"archiver": [{"failed": 3, "wal": "0001", "failing": True}]}, "database.archiving", State.WARNING),
-        ({"row_rules": [{"table": "clients", "what": "row security"}]}, "database.altered", State.WARNING),
+        ({"row_rules": [{"table": "clients", "what": "row security"}]}, "maybe.row-rule", State.WARNING),
         ({"lock_holders": [{"pid": 9, "table": "clients", "mode": "AccessExclusiveLock", "role": "a", "application": "b", "state": "idle in transaction", "seconds": 30, "query": "lock"}]}, "database.lock-holder", State.CRITICAL),
         ({"checksums": [{"database": "pazpaz", "failures": 2, "failed_seconds_ago": 30}]}, "database.checksums", State.CRITICAL),
         ({"checksums": [{"database": "pazpaz", "failures": 2, "failed_seconds_ago": 90_000}]}, "database.checksums", State.WARNING),

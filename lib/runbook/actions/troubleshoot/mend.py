@@ -170,14 +170,14 @@ REMEDIES: Mapping[str, Mapping[str, Callable[[Context, Cause], Plan]]] = {
         "changed.*": recreate, "inventory.env-container": recreate, "proxy.answers": recreate,
     },
     USAGE: {
-        "limits.*": recreate, "services.memory-kill": restart, "process.stopped": restart, "cache.slow": restart,
+        "limits.*": recreate, "maybe.foreign-process": recreate, "services.memory-kill": restart, "process.stopped": restart, "cache.slow": restart,
         "database.long-query": sessions.end_sessions, "database.lock-holder": sessions.end_sessions, "database.locks": sessions.end_sessions,
     },
     CONNECTIONS: {
         "database.role": sessions.open_role, "database.limit": sessions.open_database, "database.timeout": sessions.reset_setting,
         "database.standby": sessions.reset_setting, "database.read-only": sessions.reset_setting, "database.altered": sessions.reset_setting,
         "database.lock-holder": sessions.end_sessions, "database.locks": sessions.end_sessions, "database.idle-in-transaction": sessions.end_sessions,
-        "database.connections": sessions.end_sessions, "database.login": sessions.same_password, "database.rejected": _by_hand, "services.state": _state,
+        "database.connections": sessions.end_sessions, "database.login": sessions.same_password, "maybe.rejected": _by_hand, "maybe.session-setting": sessions.reset_setting, "services.state": _state,
         "database.reachable": restart, "link.name": recreate, "network.blocked": recreate,
     },
     CERTIFICATES: {"web.certificate": certificates.serve_stored, "certificates.served": certificates.serve_stored, "web.certificate-days": certificates.serve_stored, "web.proxy-config": _by_hand},

@@ -8,7 +8,6 @@ Cache and store have modules of their own; clamd's protocol: clamd(8).
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
 import os
 import re
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-WAIT = 3.0
+WAIT, ALIKE = 3.0, 0.7
 IN_COMMON = re.compile(r".*(_URL|_URI|_DSN|_ENDPOINT|_HOST|_PORT|_BUCKET|_KEY|_SECRET|_PASSWORD)$")
 """Variables whose value must be one in all containers that have them."""
 
@@ -143,12 +142,20 @@ def question(
 
 
 def differing(users: dict[str, dict[str, str]]) -> dict[str, list[list[str]]]:
-    """Return the variables that must have one value and have several, with the services that have each."""
-    values: dict[str, dict[str, list[str]]] = {}
-    for service, variables in users.items():
-        for key, value in variables.items():
-            values.setdefault(key, {}).setdefault(hashlib.sha256(value.encode()).hexdigest(), []).append(service)
-    return {key: sorted(by.values()) for key, by in values.items() if len(by) > 1 and IN_COMMON.match(key)}
+    """Return the variables that have several values in containers that share one environment file, with the services that have each.
+
+    Containers share a file where most of their variables have the same names: what they have in common must then be one.
+    """
+    found: dict[str, list[list[str]]] = {}
+    for one, mine in users.items():
+        for other, its in users.items():
+            both = set(mine) & set(its)
+            if one >= other or len(both) < ALIKE * len(set(mine) | set(its)):
+                continue
+            for key in sorted(both):
+                if mine[key] != its[key] and IN_COMMON.match(key):
+                    found.setdefault(key, []).append([one, other])
+    return {key: [[pair[0]] for pair in pairs[:1]] + [[pair[1]] for pair in pairs] for key, pairs in found.items()}
 
 
 def main() -> None:

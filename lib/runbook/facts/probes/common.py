@@ -95,7 +95,7 @@ def endpoints(variables: dict[str, str]) -> list[tuple[str, str, int]]:
             host = value
             told = variables.get(re.sub(r"(HOST|HOSTNAME|SERVER|ADDR|ADDRESS|ENDPOINT)$", "PORT", name), "")
             port = int(told) if told.isdigit() else 0
-        if port and host not in ITSELF:
+        if port and host not in ITSELF and NAME.fullmatch(host):
             found.append((name, host, port))
     return found
 

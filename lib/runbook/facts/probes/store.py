@@ -95,18 +95,19 @@ def store(place: tuple[str, int], variables: dict[str, str], pid: int) -> dict[s
         return found
     found["ready"] = http_get(place, "/minio/health/ready", tls=tls, name=name)
     access, secret = variable("ACCESS", "KEY"), variable("SECRET", "KEY")
-    bucket = variable("BUCKET") or "pazpaz-attachments"
+    bucket = variable("BUCKET")
     if access and secret:
         host = f"{name}:{place[1]}"
-        query = "list-type=2&max-keys=1"
+        # without a bucket's name the list of buckets is asked for, which tells at least whether the keys are taken
+        path, query = (f"/{bucket}/", "list-type=2&max-keys=1") if bucket else ("/", "")
         found["bucket"] = http_get(
             place,
-            f"/{bucket}/?{query}",
+            f"{path}?{query}" if query else path,
             tls=tls,
             name=name,
-            headers={"Host": host, **signed(host, f"/{bucket}/", query, (access, secret))},
+            headers={"Host": host, **signed(host, path, query, (access, secret))},
         )
-        found["bucket_name"] = bucket
+        found["bucket_name"] = bucket or "(all)"
         body = found["bucket"]["body"]
         told = re.search(r"<Code>([^<]+)</Code>.*?<Message>([^<]*)</Message>", body, re.DOTALL)
         found["bucket"]["said"] = f"{told[1]}: {told[2]}" if told else ""
