@@ -234,19 +234,22 @@ def _http(service: str, part: dict[str, Any]) -> Iterator[Verdict]:
 
 
 def _database(service: str, part: dict[str, Any]) -> Iterator[Verdict]:
+    by_reason: dict[str, list[str]] = {}
     for who, said in part["logins"].items():
         if said != "ok":
-            user, _, variable = who.partition(" ")
-            yield Verdict(
-                State.CRITICAL,
-                "database.login",
-                service,
-                f"it refuses {user}: {said.removeprefix('FATAL:').strip()}",
-                "refused",
-                "let in",
-                f"psql with the credentials of {user} ({variable}): {said}",
-                "08-troubleshoot/database-connections",
-            )
+            by_reason.setdefault(said, []).append(who)
+    for said, users in by_reason.items():
+        named = " and ".join(sorted({who.partition(" ")[0] for who in users}))
+        yield Verdict(
+            State.CRITICAL,
+            "database.login",
+            service,
+            f"it refuses {named}: {said.removeprefix('FATAL:').strip()}",
+            "refused",
+            "let in",
+            f"psql with the credentials of {users[0].replace(' ', ' (')}): {said}",
+            "08-troubleshoot/database-connections",
+        )
 
 
 JUDGES = {"database": _database, "cache": cache, "storage": _store, "scanner": _scanner, "http": _http}

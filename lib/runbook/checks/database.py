@@ -295,6 +295,11 @@ def _trust(found: Database, _settings: DatabaseSettings) -> Iterator[Verdict]:
     )
 
 
+def _triggers(found: Database, settings: DatabaseSettings) -> Iterator[Verdict]:
+    yield from schema.triggers(found, settings)
+    yield from database_limits.triggers(found, settings)
+
+
 JUDGES = {
     "server": _writable,
     "settings": _settings,
@@ -305,7 +310,7 @@ JUDGES = {
     "checksums": _checksums,
     "indexes": schema.indexes,
     "trust": _trust,
-    "triggers": schema.triggers,
+    "triggers": _triggers,
     "constraints": schema.constraints,
     "sequences": schema.sequences,
     **database_limits.JUDGES,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 CONNECTIONS, MAINTAIN, QUERY = "08-troubleshoot/database-connections", "06-database/maintain", "06-database/query"
 SHORT_TIMEOUT_MILLISECONDS = 2000
-LONG_PREPARED_SECONDS = 60
+LONG_PREPARED_SECONDS = 5
 HELD_BYTES = 1 << 30
 MILLISECONDS = {"": 1, "ms": 1, "s": 1000, "min": 60_000, "h": 3_600_000}
 TIMEOUTS = (
@@ -33,7 +33,7 @@ def roles(found: Database, _settings: DatabaseSettings) -> Iterator[Verdict]:
         name, most = row["role"], row["most"]
         wrong = (
             (not row["may_log_in"] and row["ours"], "may not log in (NOLOGIN)", "no", "rolcanlogin false"),
-            (row["expired"], "its password has expired (VALID UNTIL)", "expired", "rolvaliduntil lies in the past"),
+            (row["expired"], "may log in no more: its password has expired (VALID UNTIL)", "expired", "rolvaliduntil lies in the past"),
             (most >= 0 and row["used"] >= most, "has no connection left: its own limit is reached", f"{row['used']}", f"rolconnlimit {most}"),
         )  # fmt: skip
         for bad, told, value, evidence in wrong:
@@ -156,12 +156,27 @@ def lock_holders(found: Database, settings: DatabaseSettings) -> Iterator[Verdic
             held.setdefault(row["pid"], []).append(row)
     for pid, rows in held.items():
         first = rows[0]
+        who = (
+            f"pid {pid} ({first['role']} {first['application']}, {first['state']})"
+            if pid
+            else f"the prepared transaction {first['query']} of {first['role']}"
+        )
         tables = ", ".join(sorted({row["table"] for row in rows}))
         yield Verdict(
             State.CRITICAL, "database.lock-holder", tables, f"a session has locked it for {first['seconds']} s: whoever needs it waits", f"{first['seconds']} s",
             f"{settings.blocked_seconds.warning:g} s",
-            f"pg_locks: pid {pid} ({first['role']} {first['application']}, {first['state']}) holds {first['mode']}: {first['query']}", CONNECTIONS,
+            f"pg_locks: {who} holds {first['mode']}{': ' + first['query'] if pid else ''}", CONNECTIONS,
         )  # fmt: skip
+
+
+def triggers(found: Database, settings: DatabaseSettings) -> Iterator[Verdict]:
+    """Tell of triggers on the application's tables: they run with every write, and nothing else shows what they do."""
+    known = {table.rpartition(".")[2] for table in settings.expected_tables}
+    for row in found.rows("triggers"):
+        if row["table"].rpartition(".")[2] in known and not row["disabled"] and row.get("does"):
+            yield Verdict(
+                State.WARNING, "maybe.trigger", row["table"], f"the trigger {row['name']} runs with each change of {row['table']}", "runs", "none", f"{row['name']}: {row['does']}", QUERY
+            )  # fmt: skip
 
 
 JUDGES: dict[str, Any] = {

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from runbook.parameters import Parameters
 
 CONTROL, START = "08-troubleshoot/service-wont-start", "08-troubleshoot/service-wont-start"
+SETTLING_SECONDS = 3
 SLOW_MILLISECONDS = 300
 """Between two containers of one host a connection takes less than a millisecond; under heavy load some tens. The fastest of three tries counts."""
 
@@ -26,11 +27,12 @@ def links(facts: Facts, parameters: Parameters) -> list[Verdict]:
     found = facts.get("links")
     if isinstance(found, Missing):
         return [unknown("link.answers", "docker", found, next_notebook=CONTROL)]
+    fresh = _just_started(facts)
     rows = _merged(
         [
             row
             for link in found.links
-            if link.to and link.tried
+            if link.to and link.tried and link.service not in fresh
             for row in _link(link, facts, found.listens.get(link.to))
         ]
     )
@@ -59,7 +61,7 @@ def links(facts: Facts, parameters: Parameters) -> list[Verdict]:
     return rows
 
 
-def _link(link: Link, facts: Facts, listens: tuple[int, ...] | None) -> Iterator[Verdict]:
+def _link(link: Link, facts: Facts, listens: tuple[int, ...] | None) -> Iterator[Verdict]:  # noqa: PLR0911 (one end for each way in which a connection fails)
     subject = f"{link.service} to {link.to}"
     place = f"{link.host}:{link.port} ({link.by})"
     target = _running(link.to, facts)
@@ -83,6 +85,12 @@ def _link(link: Link, facts: Facts, listens: tuple[int, ...] | None) -> Iterator
             State.CRITICAL, "link.name", subject, f"for {link.service} the name {link.host} {told}", value=", ".join(link.names),
             limit=f"the address of {link.to}", evidence=f"{place} resolves to {', '.join(link.names)} inside {link.service}: its list of hosts, or an alias",
             next=CONTROL,
+        )  # fmt: skip
+        return
+    if link.connected_ms is None and "assign requested address" in link.said:
+        yield Verdict(
+            State.CRITICAL, "link.ports-used", link.service, f"{link.service} has no port left for connections of its own", value="none", limit="thousands",
+            evidence=f"a connection from {link.service} to {place}: {link.said.removeprefix('port: ')} (net.ipv4.ip_local_port_range)", next=CONTROL,
         )  # fmt: skip
         return
     if link.connected_ms is None and listens and link.port not in listens and "refused" in link.said:
@@ -176,7 +184,16 @@ def _merged(rows: list[Verdict]) -> list[Verdict]:
                 others = [row.subject.partition(" to ")[2] for row in several]
                 told.append(replace(several[0], subject=service, reason=f"{service} {words} {', '.join(others)}"))
                 rows = [row for row in rows if row not in several]
-    return [*told, *rows]
+    return list({(row.check, row.subject): row for row in reversed([*told, *rows])}.values())[::-1]
+
+
+def _just_started(facts: Facts) -> set[str]:
+    """Return the services whose container was started while it was looked at, or a moment before: its network is not up yet, or gone already."""
+    found = facts.get("containers")
+    if isinstance(found, Missing):
+        return set()
+    moments = {item.service: item.started for item in found if item.started is not None}
+    return {name for name, at in moments.items() if facts.begun and (facts.at - at).total_seconds() < SETTLING_SECONDS}
 
 
 def _running(service: str, facts: Facts) -> bool:

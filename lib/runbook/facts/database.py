@@ -46,7 +46,9 @@ QUESTIONS = {
         from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid() and datname = current_database()""",
     "lock_holders": """select l.pid, l.relation::regclass::text as "table", l.mode, a.usename as role, a.application_name as application, a.state,
         round(extract(epoch from now() - a.xact_start))::bigint as seconds, left(regexp_replace(a.query, '''[^'']*''', '''?''', 'g'), 120) as query
-        from pg_locks l join pg_stat_activity a on a.pid = l.pid join pg_class c on c.oid = l.relation join pg_namespace n on n.oid = c.relnamespace
+        from pg_locks l join (select pid, usename, application_name, state, xact_start, query, null as virtual from pg_stat_activity
+        union all select null, owner, 'nobody', 'prepared', prepared, gid, '-1/' || transaction::text from pg_prepared_xacts) a
+        on a.pid = l.pid or (l.pid is null and a.virtual = l.virtualtransaction) join pg_class c on c.oid = l.relation join pg_namespace n on n.oid = c.relnamespace
         where l.granted and l.mode in ('AccessExclusiveLock', 'ExclusiveLock', 'ShareRowExclusiveLock') and c.relkind in ('r', 'p')
         and n.nspname !~ '^(pg_|information_schema)' and l.database = (select oid from pg_database where datname = current_database())""",
     "tables": """select n.nspname as schema, c.relname as name, greatest(c.reltuples, 0)::bigint as estimated_rows, s.n_live_tup as live_rows,
@@ -66,7 +68,8 @@ QUESTIONS = {
     "trust": """select type, array_to_string(database, ',') as database, array_to_string(user_name, ',') as role, address, auth_method
         from pg_hba_file_rules where auth_method = 'trust' and type like 'host%'
         and address not in ('127.0.0.1', '::1', 'localhost', 'samehost')""",
-    "triggers": """select tgname as name, tgrelid::regclass::text as "table", tgenabled = 'D' as disabled from pg_trigger where not tgisinternal""",
+    "triggers": """select tgname as name, tgrelid::regclass::text as "table", tgenabled = 'D' as disabled,
+        left(regexp_replace(p.prosrc, '[[:space:]]+', ' ', 'g'), 120) as does from pg_trigger t join pg_proc p on p.oid = t.tgfoid where not tgisinternal""",
     "constraints": """select conname as name, conrelid::regclass::text as "table" from pg_constraint where not convalidated""",
     "sequences": """select schemaname || '.' || sequencename as name, round(100.0 * coalesce(last_value, 0) / max_value, 2) as percent from pg_sequences""",
     "revision": "select version_num as revision from alembic_version",
@@ -79,7 +82,7 @@ QUESTIONS = {
         unnest(s.setconfig) c where s.setdatabase in (0, (select oid from pg_database where datname = current_database()))""",
     "changed_settings": """select name, setting, unit, source, coalesce(sourcefile, '') as file, pending_restart from pg_settings
         where source in ('configuration file', 'command line', 'global', 'database', 'user', 'database user')
-        and name !~ '^(lc_|log_|DateStyle|TimeZone|default_text_search_config|ssl_|listen_addresses|application_name|client_encoding)'""",
+        and name !~ '^(lc_|log_|DateStyle|TimeZone|default_text_search_config|listen_addresses|application_name|client_encoding)'""",
     "file_errors": """select 'postgresql.conf' as file, sourceline as line, error from pg_file_settings where error is not null
         union all select 'pg_hba.conf', line_number, error from pg_hba_file_rules where error is not null""",
     "rejected": """select line_number as line, type, array_to_string(database, ',') as database, array_to_string(user_name, ',') as role, address

@@ -102,9 +102,9 @@ RULES = (
     Rule("services.restart-policy", "{subject}", C, LATER), Rule("services.extra", HOST, C, LATER),
     Rule("services.drift", "{subject}", C, COULD), Rule("services.image", "{subject}", C, COULD),
     Rule("resources.container-*", "container", C, COULD, slow=True),
-    Rule("process.*", "container", C), Rule("limits.memory-share", "container", C, LATER), Rule("maybe.foreign-process", "container", C, COULD, slow=True), Rule("maybe.*", "@database", C, COULD), Rule("limits.*", "container", C), Rule("mounts.*", "container", C, COULD),
+    Rule("process.*", "container", C), Rule("limits.memory-share", "container", C, LATER), Rule("maybe.foreign-process", "container", C, COULD, slow=True), Rule("maybe.resolver", "@proxy", C, COULD), Rule("maybe.*", "@database", C, COULD), Rule("limits.*", "container", C), Rule("mounts.*", "container", C, COULD),
     Rule("settings.*", "container", C, COULD), Rule("log.other", "container", S), Rule("log.*", "container", M), Rule("log-before.*", "container", M, COULD),
-    Rule("link.name", "container", C), Rule("link.port-wrong", "container", C), Rule("link.network", "container", C), Rule("link.outside", "container", C, COULD), Rule("link.flaps", NETWORKS, S),
+    Rule("link.name", "container", C), Rule("link.port-wrong", "container", C), Rule("link.network", "container", C), Rule("link.ports-used", "container", C), Rule("link.outside", "container", C, COULD), Rule("link.flaps", NETWORKS, S),
     Rule("changed.*", "container", C, COULD), Rule("link.*", "container", N), Rule("network.*", NETWORKS, C),
     Rule("engine.*", ENGINE, C),
     # what is asked of each part
@@ -113,9 +113,9 @@ RULES = (
     Rule("queue.wait", "@worker", S), Rule("queue.beat", "@worker", S), Rule("queue.*", "@worker", C),
     Rule("storage.answers", "@storage", S), Rule("storage.*", "@storage", C),
     Rule("scanner.answers", "@scanner", S), Rule("scanner.age", "@scanner", C, LATER), Rule("scanner.*", "@scanner", C),
-    Rule("application.answers", "@application", S), Rule("proxy.answers", "@proxy", M), Rule("proxy.*", "@proxy", C),
+    Rule("application.answers", "@application", S), Rule("proxy.resolver", "@proxy", C), Rule("proxy.answers", "@proxy", M), Rule("proxy.*", "@proxy", C),
     # database
-    Rule("database.reachable", "@database", S), Rule("database.answers", "@database", S), Rule("database.answered", USERS, U, LATER),
+    Rule("database.reachable", "@database", S), Rule("database.login", "@database", M), Rule("database.answers", "@database", S), Rule("database.answered", USERS, U, LATER),
     Rule("database.trust", "@database", C, LATER), Rule("database.dead-rows", "@database", C, LATER),
     Rule("database.wraparound", "@database", C, COULD), Rule("database.settings", "@database", C, LATER),
     Rule("database.sequences", "@database", C, COULD), Rule("database.constraints", "@database", C, LATER),
@@ -138,10 +138,11 @@ RULES = (
     Rule("about.*", HOST, C, LATER), Rule("*", HOST, C, LATER),
 )  # fmt: skip
 NO_ANSWER = re.compile(r"no TLS connection|connection refused|timed? ?out|no route|not resolve|reset", re.IGNORECASE)
-TIMED_OUT = re.compile(r"timed? ?out|not done within|stopped after|slow", re.IGNORECASE)
+TIMED_OUT = re.compile(r"timed? ?out|not done within|stopped after|slow|no answer in time", re.IGNORECASE)
 ALTERED = re.compile(
     r"differs from its checksum|reads? back differently|does not read as it was written|is gone$|stored files instead of|not kept|is not listed"
 )
+OWN = "by its own configuration"
 BY_PROXY = re.compile(r"^(4\d\d|500|503) text/html.*<center>(nginx|openresty)", re.IGNORECASE)
 STOPPED = re.compile(r"^(paused|created|removing)|with code (0|137|143) \(|\): \S")
 
@@ -193,6 +194,8 @@ def _by_words(row: Verdict, spot: Place, parts: Parts) -> Place:  # noqa: PLR091
         return replace(
             spot, level=Level.MESSAGE
         )  # it was stopped, by somebody or something, and did not fall over by itself
+    if row.check == "proxy.answers" and row.reason.endswith(OWN):
+        return replace(spot, level=Level.STATE)  # no line of its configuration says why: its log may
     if row.check.startswith("synthetic.") and BY_PROXY.search(
         row.evidence
     ):  # the web server's own page, not the application's answer
@@ -261,6 +264,14 @@ FRONT = {"web.front-page": ("frontend",), "web.assets": ("frontend",), "web.redi
 
 def _uses(row: Verdict, part: str, parts: Parts) -> frozenset[str]:
     """Return the parts in whose trouble this finding can have its reason."""
+    if (
+        row.check == "web.ready"
+    ):  # what the application says of a part: the reason can lie with the part, between them, or with itself
+        return (
+            parts.below(part)
+            | frozenset(parts.of_role("application"))
+            | frozenset(other for other in parts.below(USERS) if other not in parts.roles)
+        )
     if part != USERS:
         return parts.below(part)
     if row.check not in FRONT:  # the API: nobody outside knows which parts it asks for an answer

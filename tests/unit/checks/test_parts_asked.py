@@ -185,6 +185,7 @@ def test_what_stands_behind_the_application(
         ({"said": "port: timed out", "connected_ms": None, "from_host": False}, "link.port", "nginx to api", State.CRITICAL),
         ({"said": "port: Connection refused", "connected_ms": None, "from_host": False, "port": 99}, "link.port-wrong", "nginx to api", State.CRITICAL),
         ({"said": "port: timed out", "tries": 3, "failures": 1}, "link.flaps", "nginx to api", State.CRITICAL),
+        ({"said": "port: Cannot assign requested address", "connected_ms": None}, "link.ports-used", "nginx", State.CRITICAL),
         ({"connected_ms": 900}, "link.time", "nginx to api", State.WARNING),
     ],
 )  # fmt: skip

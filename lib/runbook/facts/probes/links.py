@@ -34,7 +34,7 @@ UPSTREAM = re.compile(
     re.MULTILINE,
 )
 ANSWERING = re.compile(
-    r"\b(return|deny|limit_req|limit_conn|auth_basic|auth_request|client_max_body_size|proxy_\w*timeout|rewrite|error_page|try_files|proxy_pass|satisfy)\s"
+    r"\b(return|deny|limit_req|limit_conn|auth_basic|auth_request|client_max_body_size|proxy_\w*timeout|rewrite|error_page|try_files|proxy_pass|satisfy|resolver)\s"
 )
 # in the container's network, and with its lists of names; the resolver of the host must not answer in its place
 ENTER = """for given in /run/systemd/resolve/io.systemd.Resolve /run/dbus/system_bus_socket /run/nscd/socket; do
