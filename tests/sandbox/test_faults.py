@@ -129,6 +129,16 @@ def test_break_and_mend_from_the_command_line(whole: Host, run: Callable[..., tu
     assert look(whole, "stat -c %a /opt/pazpaz/.env.production") == "600"
 
 
+def test_a_blind_fault_is_not_told_until_it_is_out(whole: Host, run: Callable[..., tuple[int, str]]) -> None:
+    code, said = run("break", "--blind", "--seed", "11", "--name", whole.name)
+    assert code == 0, said
+    (fault,) = injection.injected(whole.name)
+    assert fault not in said
+    assert FAULTS[fault].title not in said
+    assert FAULTS[fault].symptom in said
+    assert f"{fault} out" in run("mend", "--name", whole.name)[1]
+
+
 def test_a_fault_that_cannot_be_put_in_is_undone(whole: Host) -> None:
     """A dump cannot be made of a database that is stopped, so the table cannot be dropped either."""
     injection.inject(whole.name, FAULTS["db-stopped"])

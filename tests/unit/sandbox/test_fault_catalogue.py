@@ -9,9 +9,11 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 import pytest
+from click.testing import CliRunner
 
 from sandbox.faults import injection
 from sandbox.faults.catalogue import FAULTS, SUBSYSTEMS
+from sandbox.faults.cli import blindly, break_
 
 if TYPE_CHECKING:
     from sandbox.faults.fault import Fault
@@ -71,3 +73,17 @@ def test_a_mistyped_name_is_answered_with_the_nearest() -> None:
 
 def test_there_are_many() -> None:
     assert len(FAULTS) >= 80
+
+
+def test_a_blind_fault_is_one_that_users_notice_and_the_same_for_a_seed() -> None:
+    chosen = [blindly(seed) for seed in range(60)]
+    assert len({fault.name for fault in chosen}) > 20
+    assert [fault.name for fault in chosen] == [blindly(seed).name for seed in range(60)]
+    assert not [fault.name for fault in chosen if fault.symptom.startswith("nothing")]
+
+
+def test_blind_chooses_by_itself() -> None:
+    for words in (["--blind", "api-stopped"], ["--blind", "--list"], ["--seed", "3"], []):
+        done = CliRunner().invoke(break_, words)
+        assert done.exit_code == 2, words
+        assert "Error: " in done.output
