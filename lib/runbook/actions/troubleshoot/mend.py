@@ -63,7 +63,12 @@ def _mend(context: Context, page: str) -> Plan:
     open_ = [cause for cause in found if cause.group is not Group.ACCEPTED]
     for cause in open_:
         remedy = remedy_of(cause, page)
-        if remedy is not None and (not wanted or cause.part == wanted):
+        mine = (
+            page != CONNECTIONS
+            or cause.part == context.parameters.database.service
+            or cause.row.check.startswith(("database.", "maybe."))
+        )
+        if remedy is not None and mine and (not wanted or cause.part == wanted):
             plan = remedy(context, cause)
             basis = {**plan.basis, "cause": [cause.row.check, cause.row.subject]}
             return replace(

@@ -92,6 +92,19 @@ def test_a_page_refuses_what_it_does_not_mend_and_names_the_page_that_does(param
     assert "open 08-troubleshoot/database-connections" in str(refused.value)
 
 
+def test_the_page_of_the_database_starts_no_other_service(parameters: Parameters) -> None:
+    row = Verdict(
+        State.CRITICAL,
+        "services.state",
+        "clamav",
+        "exited with code 0 (ended by itself)",
+        next="08-troubleshoot/service-wont-start",
+    )
+    with pytest.raises(PreflightError) as refused:
+        mend.database_connections(context(parameters, LOGIN, row))
+    assert "open 08-troubleshoot/service-wont-start" in str(refused.value)
+
+
 def test_a_service_that_is_named_is_the_one_that_is_mended(parameters: Parameters) -> None:
     rows = [
         Verdict(State.CRITICAL, "services.state", name, "paused: it answers nothing") for name in ("redis", "clamav")
