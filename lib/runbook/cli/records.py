@@ -249,15 +249,13 @@ def _pair(outputs: Path, first: str, second: str) -> tuple[Path, Path]:
             raise RecordError(
                 "there are no records to compare", remedy="run a notebook first: ./runbook run 04-health/quick"
             )
-        good = index.entries(
-            limit=1, target=newest.target, notebook=newest.notebook, verdict="OK", state="whole", before=newest.started
-        )
-        if not good:
+        good = index.last_good(newest.target, newest.notebook, before=newest.started)
+        if good is None:
             raise RecordError(
                 f"there is no earlier good record of {newest.notebook} on {newest.target}",
                 remedy="name two records: ./runbook records diff FIRST SECOND",
             )
-    return outputs / good[0].name, outputs / newest.name
+    return outputs / good.name, outputs / newest.name
 
 
 def _index(outputs: Path) -> Index:

@@ -163,7 +163,7 @@ def parse_links(results: Mapping[str, Result], _parameters: Parameters) -> Links
             Link(
                 row["service"], row["by"], row["host"], row["port"], row["to"], tuple(seen.get("names", ())), tuple(row["owners"]),
                 seen.get("said", ""), seen.get("resolved_ms"), seen.get("connected_ms"), row["share_network"],
-                host.get("open"), bool(row["seen"]),
+                host.get("open"), bool(row["seen"]), seen.get("tries", 0), seen.get("failures", 0),
             )
         )  # fmt: skip
     return Links(

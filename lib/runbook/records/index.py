@@ -144,6 +144,11 @@ class Index:
         query = f"SELECT {COLUMNS} FROM records WHERE {clauses} ORDER BY started DESC, name DESC LIMIT ?"  # noqa: S608 (names from this file)
         return [Entry(*row) for row in self.database.execute(query, (*values, limit))]
 
+    def last_good(self, target: str, notebook: str, *, before: str | None = None) -> Entry | None:
+        """Return the newest whole record of a notebook on a target that said OK, of those that began before a time; None without one."""
+        found = self.entries(limit=1, target=target, notebook=notebook, verdict="OK", state="whole", before=before)
+        return next(iter(found), None)
+
     def entry(self, name: str) -> Entry | None:
         """Return one record by its name."""
         row = self.database.execute(f"SELECT {COLUMNS} FROM records WHERE name = ?", (name,)).fetchone()  # noqa: S608 (as above)

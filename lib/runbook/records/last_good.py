@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import orjson
 
 from runbook.records.compare import Change, changes
 from runbook.records.index import Index
@@ -28,12 +29,11 @@ def since_last_good(outputs: Path, notebook: str, target: str, facts: Mapping[st
     """Given the facts of now as JSON, compare them with those of the last record of the same notebook and target that said OK."""
     with Index(outputs) as index:
         index.update()
-        found = index.entries(limit=1, notebook=notebook, target=target, verdict="OK")
-    if not found:
+        good = index.last_good(target, notebook)
+    if good is None:
         return Since("", "", ())
-    path = outputs / f"{found[0].name}.ipynb"
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        record = orjson.loads((outputs / good.name).read_bytes())
+    except (OSError, ValueError):  # gone or broken since: evidence that is not there
         return Since("", "", ())
-    return Since(found[0].name, found[0].started, tuple(changes(scraps_of(record).get("facts") or {}, facts)))
+    return Since(good.name, good.started, tuple(changes(scraps_of(record).get("facts") or {}, facts)))

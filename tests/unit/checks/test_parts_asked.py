@@ -50,6 +50,10 @@ def test_the_healthy_server_gives_no_finding(parameters: Parameters) -> None:
     assert len({row.check for row in rows}) >= 6, "and it was looked at"
 
 
+def test_each_connection_was_tried_three_times(parameters: Parameters) -> None:
+    assert {(link.tries, link.failures) for link in seen(parameters, "healthy")["links"].links} == {(3, 0)}
+
+
 def test_five_faults_at_once_are_five_findings(parameters: Parameters) -> None:
     assert bad(parameters, seen(parameters, "sick")) == {
         ("link.port-wrong", "nginx to api"): State.CRITICAL,

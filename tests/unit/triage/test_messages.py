@@ -72,6 +72,7 @@ def test_a_change_belongs_to_the_part_that_its_path_names(parameters: Parameters
             ("database.answers.settings.fsync.setting", "on", "off"),
             ("packages.installed", "a", "b"),
             ("containers.expected.api.health", "healthy", "unhealthy"),
+            ("containers.expected.api.depends_on", "db, redis", "[]"),
         ],
         "2026-11-26",
         parts,

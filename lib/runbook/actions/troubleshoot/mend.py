@@ -182,7 +182,7 @@ REMEDIES: Mapping[str, Mapping[str, Callable[[Context, Cause], Plan]]] = {
         "database.role": sessions.open_role, "database.limit": sessions.open_database, "database.timeout": sessions.reset_setting,
         "database.standby": sessions.reset_setting, "database.read-only": sessions.reset_setting, "database.altered": sessions.reset_setting,
         "database.lock-holder": sessions.end_sessions, "database.locks": sessions.end_sessions, "database.idle-in-transaction": sessions.end_sessions,
-        "database.connections": sessions.end_sessions, "database.login": sessions.same_password, "maybe.rejected": _by_hand, "maybe.session-setting": sessions.reset_setting, "services.state": _state,
+        "database.connections": sessions.end_largest, "database.login": sessions.same_password, "maybe.rejected": _by_hand, "maybe.session-setting": sessions.reset_setting, "services.state": _state,
         "database.reachable": restart, "link.name": recreate, "network.blocked": recreate,
     },
     CERTIFICATES: {"web.certificate": certificates.serve_stored, "certificates.served": certificates.serve_stored, "web.certificate-days": certificates.serve_stored, "web.proxy-config": _by_hand},

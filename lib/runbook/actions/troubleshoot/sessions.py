@@ -228,7 +228,7 @@ def end_sessions(context: Context, cause: Cause) -> Plan:
     return _end(context, sorted(holders or blocking or named), "what these sessions have not committed")
 
 
-def end_largest(context: Context) -> Plan:
+def end_largest(context: Context, _cause: Cause) -> Plan:
     """End the sessions of the one client that holds most connections, if it alone holds more than half of all. Raises PreflightError."""
     rows = _database(context).answers.get("activity", [])
     groups: dict[tuple[str, str], list[int]] = {}
@@ -273,7 +273,7 @@ def _end(context: Context, pids: list[int], loss: str) -> Plan:
 def same_password(context: Context, cause: Cause) -> Plan:
     """Give the role the password that the stack is configured with. Raises PreflightError where another part is to be mended."""
     if re.search("too many (clients|connections)|remaining connection slots", cause.row.reason):
-        return end_largest(context)
+        return end_largest(context, cause)
     if "password authentication failed" not in cause.row.reason:
         raise PreflightError(
             f"{cause.row.subject}: {cause.row.reason}",

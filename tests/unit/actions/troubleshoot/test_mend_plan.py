@@ -69,6 +69,10 @@ def names(plan: Plan) -> list[str]:
         ),
         (mend.database_connections, Verdict(State.CRITICAL, "database.login", "db", 'it refuses api: password authentication failed for user "pazpaz"'), {}, ["same-password"]),
         (
+            mend.database_connections, Verdict(State.CRITICAL, "database.connections", "connections", "connections in use over its limit"),
+            {"activity": [{"pid": pid, "application": "leak", "client": "172.30.0.9", "blocked_by": []} for pid in range(1, 90)]}, ["keep-evidence", "end-sessions"],
+        ),
+        (
             mend.database_connections, Verdict(State.CRITICAL, "database.login", "db", "it refuses api: sorry, too many clients already"),
             {"activity": [{"pid": pid, "application": "leak", "client": "172.30.0.9", "blocked_by": []} for pid in range(1, 90)]}, ["keep-evidence", "end-sessions"],
         ),
