@@ -34,7 +34,7 @@ FILL = re.compile(r"(^|\.)(inodes_)?used_percent$")
 RESTLESS = re.compile(
     r"(milliseconds|seconds|_bytes|percent|load_\d+|uptime|\bage|days_left|hours|_at|\.id|\.finished|\.status|\.text|failing_streak"
     r"|health_said|evidence|\.reason|\.ended|\.last|\.next|\.remaining|\.size|\.pid|connections?|\brows?|lines|count|usage\..*"
-    r"|(dead|deleted|live)_rows|scans|\.bytes|\.filled|^database\.answers\.(activity|locks|sessions|waiting|connections)\b.*"
+    r"|(dead|deleted|live)_rows|scans|\.bytes|\.filled|^database\.answers\.(activity|locks|sessions|waiting|connections|lock_holders|prepared)\b.*|_ago|\.used"
     r"|^clock\b.*|^machine\..*|^synthetic\..*|^kills\b.*|^processes\b.*|^log.*)$"
 )
 

@@ -17,7 +17,7 @@ MOST = 12
 ROOMS = {"database": "database", "proxy_config": "nginx"}
 # what follows from trouble, and is no cause of it
 EFFECTS = re.compile(
-    r"^(synthetic|web|links|host|kills|units\.\w+\.(sub|active)|units\.failed|machine|proxy_config|inside|backends\.parts\.\w+\.(failed|logins)|newest_dump|copies)\b"
+    r"^(synthetic|web|links|host|kills|compose\.would|units\.\w+\.(sub|active)|units\.failed|machine|proxy_config|inside|backends\.parts\.\w+\.(failed|logins)|newest_dump|copies)\b"
     r"|\.(health|state|exit_code|error|restarts|started|created|oom_killed|running|id|config_hash|depends_on|made|made_by)$|(^|\.)containers\.all\b|read_only$"
 )
 

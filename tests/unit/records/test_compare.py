@@ -87,3 +87,17 @@ def test_a_fact_that_is_missing_or_was_not_asked_for_is_no_change() -> None:
     del now["firewall"]
     now["packages"] = {"fact": "packages", "reason": "dpkg: not found", "command": "", "exit_code": 127, "stderr": ""}
     assert changes(WAS, now) == []
+
+
+def test_counts_of_the_database_are_no_change() -> None:
+    answers = {
+        "roles": [{"role": "pazpaz", "used": 3}],
+        "checksums": [{"database": "pazpaz", "failed_seconds_ago": 5}],
+        "lock_holders": [],
+    }
+    later = {
+        "roles": [{"role": "pazpaz", "used": 9}],
+        "checksums": [{"database": "pazpaz", "failed_seconds_ago": 70}],
+        "lock_holders": [{"pid": 7, "mode": "x"}],
+    }
+    assert changes({"database": {"answers": answers}}, {"database": {"answers": later}}) == []
