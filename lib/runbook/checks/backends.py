@@ -6,9 +6,9 @@ import http.client
 from typing import TYPE_CHECKING, Any
 
 from runbook.checks import unknown
-from runbook.checks.cache import cache
+from runbook.checks.cache import cache, slow
 from runbook.facts import Missing
-from runbook.facts.roles import role_of
+from runbook.facts.roles import roles_of
 from runbook.verdict import State, Verdict
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ CONTROL, START, SECRETS, STATUS, INVENTORY = (
 )
 
 
-SLOW_MILLISECONDS = 2000
-
 OK_STATUS = http.client.OK
 
 
@@ -36,7 +34,7 @@ def backends(facts: Facts, parameters: Parameters) -> list[Verdict]:
     found = facts.get("backends")
     if isinstance(found, Missing):
         return [unknown("cache.answers", "docker", found, next_notebook=STATUS)]
-    roles = {item.name: role_of(item, parameters.database.service) for item in parameters.stack.services}
+    roles = roles_of(parameters)
     rows: list[Verdict] = []
     for name, part in sorted(found.parts.items()):
         service, _, kind = name.partition(" ")
@@ -135,18 +133,8 @@ def _store(service: str, part: dict[str, Any]) -> Iterator[Verdict]:
             State.CRITICAL, "storage.certificate", service, f"the application cannot trust its certificate: {part['trust_said']}", "refused", "trusted",
             f"a TLS handshake with the authorities that the application has: {part['trust_said']}", "08-troubleshoot/certificate-errors",
         )  # fmt: skip
-    slow = max(part[key]["milliseconds"] for key in ("live", "ready", "bucket") if key in part)
-    if slow >= SLOW_MILLISECONDS:
-        yield Verdict(
-            State.WARNING,
-            "storage.slow",
-            service,
-            "it answers slowly",
-            f"{slow} ms",
-            f"{SLOW_MILLISECONDS} ms",
-            "its health and its bucket, asked directly",
-            CONTROL,
-        )
+    longest = max(part[key]["milliseconds"] for key in ("live", "ready", "bucket") if key in part)
+    yield from slow("storage.slow", service, longest, "its health and its bucket, asked directly")
 
 
 def _scanner(service: str, part: dict[str, Any]) -> Iterator[Verdict]:
@@ -195,17 +183,7 @@ def _scanner(service: str, part: dict[str, Any]) -> Iterator[Verdict]:
             f"INSTREAM with 2 MB: {part['large'][:120]}",
             CONTROL,
         )
-    if part["milliseconds"] >= SLOW_MILLISECONDS:
-        yield Verdict(
-            State.WARNING,
-            "scanner.slow",
-            service,
-            "it answers slowly",
-            f"{part['milliseconds']} ms",
-            f"{SLOW_MILLISECONDS} ms",
-            "zPING and zVERSION",
-            CONTROL,
-        )
+    yield from slow("scanner.slow", service, part["milliseconds"], "zPING and zVERSION")
 
 
 def _http(service: str, part: dict[str, Any]) -> Iterator[Verdict]:
@@ -220,17 +198,8 @@ def _http(service: str, part: dict[str, Any]) -> Iterator[Verdict]:
             f"GET from the host: {part['status']} {part['body'][:120]}",
             START,
         )
-    elif part["milliseconds"] >= SLOW_MILLISECONDS:
-        yield Verdict(
-            State.WARNING,
-            "application.slow",
-            service,
-            "asked past the web server, it answers slowly",
-            f"{part['milliseconds']} ms",
-            f"{SLOW_MILLISECONDS} ms",
-            "GET from the host",
-            CONTROL,
-        )
+    else:
+        yield from slow("application.slow", service, part["milliseconds"], "GET from the host, past the web server")
 
 
 def _database(service: str, part: dict[str, Any]) -> Iterator[Verdict]:

@@ -51,18 +51,11 @@ def cache(service: str, part: dict[str, Any]) -> Iterator[Verdict]:
             f"ACL DRYRUN: {refused[0]}",
             SECRETS,
         )
-    if part.get("milliseconds", 0) >= SLOW_MILLISECONDS:
-        slow = part.get("slow") or []
-        more = f"; slowest lately: {slow[0]['command']} ({slow[0]['microseconds'] / 1000:.0f} ms)" if slow else ""
-        yield _row(
-            "cache.slow",
-            service,
-            "it answers slowly",
-            f"{part['milliseconds']} ms",
-            f"{SLOW_MILLISECONDS} ms",
-            f"AUTH, SELECT and PING{more}",
-            state=State.WARNING,
-        )
+    commands = part.get("slow") or []
+    more = (
+        f"; slowest lately: {commands[0]['command']} ({commands[0]['microseconds'] / 1000:.0f} ms)" if commands else ""
+    )
+    yield from slow("cache.slow", service, part.get("milliseconds", 0), f"AUTH, SELECT and PING{more}")
     yield from _queues(part.get("queues", {}))
 
 
@@ -70,6 +63,20 @@ def _row(check: str, subject: str, reason: str, *told: str, state: State = State
     """Return a finding; `told` is value, limit, evidence and, where it is another than that of services, the notebook to open."""
     value, limit, evidence, *opens = told
     return Verdict(state, check, subject, reason, value, limit, evidence, opens[0] if opens else CONTROL)
+
+
+def slow(check: str, service: str, milliseconds: float, asked: str) -> Iterator[Verdict]:
+    """Tell of a part that answers slowly, with what it was asked."""
+    if milliseconds >= SLOW_MILLISECONDS:
+        yield _row(
+            check,
+            service,
+            "it answers slowly",
+            f"{milliseconds} ms",
+            f"{SLOW_MILLISECONDS} ms",
+            asked,
+            state=State.WARNING,
+        )
 
 
 def _logins(service: str, logins: dict[str, str]) -> Iterator[Verdict]:

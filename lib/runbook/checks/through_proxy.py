@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from runbook.facts import Missing
-from runbook.facts.roles import role_of
+from runbook.facts.roles import roles_of
 from runbook.verdict import State, Verdict
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ BY_STATUS = (
 def through_proxy(facts: Facts, parameters: Parameters) -> list[Verdict]:
     """What is answered past the web server is answered through it, too; where it is not, the web server is what differs."""
     found, web = facts.get("backends"), facts.get("web")
-    roles = {item.name: role_of(item, parameters.database.service) for item in parameters.stack.services}
+    roles = roles_of(parameters)
     proxy = next((name for name, role in roles.items() if role == "proxy"), "")
     if isinstance(found, Missing) or isinstance(web, Missing) or not proxy:
         return []

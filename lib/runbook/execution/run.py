@@ -37,7 +37,7 @@ from runbook.secrets import redactor
 from runbook.verdict import State, Verdict, Verdicts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from runbook.changes.apply import Outcome
     from runbook.changes.plan import Plan, Step
@@ -289,14 +289,10 @@ class Run:
             told = " ".join(str(self.unreachable).split())
             rows.append(way_in(self.unreachable.reason.splitlines()[0], rows, evidence=told))
         known, today = self.parameters.known_exceptions, facts.at.date()
-        judged = exceptions.apply(rows, known, today=today)
-        if (
-            self.notebook.name in bundles.LOOKS_TWICE
-            and not checks
-            and second_look.is_open(judged, facts, self.parameters)
-        ):
-            judged = exceptions.apply([*rows, *self._second_look(facts)], known, today=today)
-        return triage.ordered(judged, facts, self.parameters)
+        found = self.causes(facts, exceptions.apply(rows, known, today=today))
+        if found.open and self.notebook.name in bundles.LOOKS_TWICE and not checks:
+            found = self.causes(facts, exceptions.apply([*rows, *self._second_look(facts)], known, today=today))
+        return found.verdicts
 
     def _checked(self, check: Check, facts: Facts) -> list[Verdict]:
         """Judge; a check that trips over an answer that nobody has seen yet is missing evidence, not the end of the run."""
@@ -321,7 +317,7 @@ class Run:
                 more += second_look.look_again(self.connection, facts, self.parameters)
         return more
 
-    def causes(self, facts: Facts, verdict: Verdicts) -> triage.Causes:
+    def causes(self, facts: Facts, verdict: Iterable[Verdict]) -> triage.Causes:
         """Given the facts and what was judged, return the causes, the one to mend first in front."""
         return triage.causes(verdict, facts, self.parameters)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING
 
-from runbook import triage
 from runbook.facts import Missing, gather, recent_logs
 from runbook.records.last_good import since_last_good
 from runbook.triage.changed import changed
@@ -16,18 +15,12 @@ from runbook.triage.messages import from_logs
 from runbook.triage.parts import model
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from runbook.facts import CommandRunner, Facts
     from runbook.facts.stack_probes import Links
     from runbook.parameters import Parameters
     from runbook.verdict import Verdict
-
-
-def is_open(judged: Sequence[Verdict], facts: Facts, parameters: Parameters) -> bool:
-    """Whether a symptom has no cause yet."""
-    return any(cause.open for cause in triage.causes(judged, facts, parameters))
 
 
 def look_again(connection: CommandRunner, facts: Facts, parameters: Parameters) -> list[Verdict]:

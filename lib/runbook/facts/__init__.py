@@ -148,16 +148,6 @@ class Facts:
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)
 
-    def with_facts(self, more: Facts) -> Facts:
-        """Return these facts and those of a later gathering, as one; the clock is that of the first."""
-        return Facts(
-            {**self._values, **more._values},
-            {**self.results, **more.results},
-            seconds=self.seconds + more.seconds,
-            begun=self.begun,
-            ended=more.ended,
-        )
-
     @property
     def missing(self) -> tuple[Missing, ...]:
         """The facts for which there is no evidence."""

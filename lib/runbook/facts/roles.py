@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from runbook.parameters import Service
+    from runbook.parameters import Parameters, Service
 
 ROLES: Mapping[str, tuple[str, ...]] = {
     "database": ("postgres", "postgis", "timescale", "mariadb", "mysql", "db"),
@@ -36,3 +36,12 @@ def role_of(service: Service, database: str, image: str = "") -> str:
             if any(word in text.replace("_", "-").split("-") or word == text for word in words):
                 return role
     return ""
+
+
+def roles_of(parameters: Parameters, images: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the role of each service of the params file; `images` by service, where they are known, tell more."""
+    known = images or {}
+    return {
+        item.name: role_of(item, parameters.database.service, known.get(item.name, ""))
+        for item in parameters.stack.services
+    }

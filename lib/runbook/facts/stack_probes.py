@@ -13,7 +13,7 @@ from runbook.commands import Command
 from runbook.errors import ParseError
 from runbook.facts import Fact
 from runbook.facts.probes import source
-from runbook.facts.roles import role_of
+from runbook.facts.roles import roles_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -195,7 +195,7 @@ def parse_host(results: Mapping[str, Result], _parameters: Parameters) -> HostPr
 
 def backends_commands(parameters: Parameters) -> dict[str, Command]:
     """Ask cache, store and scanner, and the application and the front end past the web server."""
-    roles = {item.name: role_of(item, parameters.database.service) for item in parameters.stack.services}
+    roles = roles_of(parameters)
     http = [[name, _port(parameters, role), parameters.web.health_path if role == "application" else "/"] for name, role in roles.items() if role in {"application", "frontend"}]  # fmt: skip
     return _program("backends", {"containers": _names(parameters), "roles": roles, "http": http})
 

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from runbook.facts import Missing
-from runbook.facts.roles import ROLES, role_of
+from runbook.facts.roles import ROLES, roles_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -115,10 +115,7 @@ def model(facts: Facts, parameters: Parameters) -> Parts:
     """Given what is known of the stack and the params file, return the model. Holds where nothing is known, too."""
     containers = _found(facts, "containers")
     expected = containers.expected if containers is not None else {}
-    roles = {
-        item.name: role_of(item, parameters.database.service, expected[item.name].reference if item.name in expected else "")
-        for item in parameters.stack.services
-    }  # fmt: skip
+    roles = roles_of(parameters, {name: item.reference for name, item in expected.items()})
     filesystems = _found(facts, "filesystems") or ()
     mounts = tuple(sorted((item.mount for item in filesystems), key=len, reverse=True))
     bare = Parts({}, roles, mounts)

@@ -95,7 +95,6 @@ RULES = (
     Rule("synthetic.guard", "@application", C), Rule("synthetic.*", USERS, U),
     Rule("web.ready", "word", N), Rule("web.certificate-days", TLS, C, LATER), Rule("web.certificate", TLS, C),
     Rule("web.proxy-config", "@proxy", C, COULD),
-    Rule("web.limit", "@proxy", C), Rule("way.*", ADDRESS, C),
     # containers
     Rule("services.missing", "{subject}", C), Rule("services.memory-kill", "{subject}", C),
     Rule("services.state", "{subject}", S), Rule("services.health", "{subject}", S), Rule("services.restarts", "{subject}", S),
@@ -106,14 +105,13 @@ RULES = (
     Rule("settings.*", "container", C, COULD), Rule("log.other", "container", S), Rule("log.*", "container", M), Rule("log-before.*", "container", M, COULD),
     Rule("link.name", "container", C), Rule("link.port-wrong", "container", C), Rule("link.network", "container", C), Rule("link.ports-used", "container", C), Rule("link.outside", "container", C, COULD), Rule("link.flaps", NETWORKS, S),
     Rule("changed.*", "container", C, COULD), Rule("link.*", "container", N), Rule("network.*", NETWORKS, C),
-    Rule("engine.*", ENGINE, C),
     # what is asked of each part
     *(Rule(f"{room}.slow", f"@{room}", S, slow=True) for room in ("cache", "storage", "scanner", "application")),
     Rule("cache.answers", "@cache", S), Rule("cache.memory-share", "@cache", C, LATER), Rule("cache.*", "@cache", C),
     Rule("queue.wait", "@worker", S), Rule("queue.beat", "@worker", S), Rule("queue.*", "@worker", C),
     Rule("storage.answers", "@storage", S), Rule("storage.*", "@storage", C),
-    Rule("scanner.answers", "@scanner", S), Rule("scanner.age", "@scanner", C, LATER), Rule("scanner.*", "@scanner", C),
-    Rule("application.answers", "@application", S), Rule("proxy.resolver", "@proxy", C), Rule("proxy.answers", "@proxy", M), Rule("proxy.*", "@proxy", C),
+    Rule("scanner.answers", "@scanner", S), Rule("scanner.*", "@scanner", C),
+    Rule("application.answers", "@application", S), Rule("proxy.answers", "@proxy", M),
     # database
     Rule("database.reachable", "@database", S), Rule("database.login", "@database", M), Rule("database.answers", "@database", S), Rule("database.answered", USERS, U, LATER),
     Rule("database.trust", "@database", C, LATER), Rule("database.dead-rows", "@database", C, LATER),
@@ -137,7 +135,6 @@ RULES = (
     Rule("inventory.env*", "@application", C, COULD), Rule("inventory.*", HOST, C, COULD), Rule("logs.*", "container", M, LATER),
     Rule("about.*", HOST, C, LATER), Rule("*", HOST, C, LATER),
 )  # fmt: skip
-NO_ANSWER = re.compile(r"no TLS connection|connection refused|timed? ?out|no route|not resolve|reset", re.IGNORECASE)
 TIMED_OUT = re.compile(r"timed? ?out|not done within|stopped after|slow|no answer in time", re.IGNORECASE)
 ALTERED = re.compile(
     r"differs from its checksum|reads? back differently|does not read as it was written|is gone$|stored files instead of|not kept|is not listed"

@@ -53,7 +53,7 @@ class Group(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A verdict that is not OK, and where it belongs."""
+    """A row, and where it belongs."""
 
     row: Verdict
     place: Place
@@ -105,9 +105,10 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Causes:
-    """All causes, ranked; iterating gives `Cause`s. `state` is the worst of all findings."""
+    """All causes, ranked, and what is well; iterating gives `Cause`s."""
 
     rows: tuple[Cause, ...]
+    well: tuple[Verdict, ...] = ()
 
     def __iter__(self) -> Iterator[Cause]:
         return iter(self.rows)
@@ -116,28 +117,33 @@ class Causes:
         return len(self.rows)
 
     @property
+    def open(self) -> bool:
+        """Whether a symptom has no cause yet."""
+        return any(cause.open for cause in self.rows)
+
+    @property
     def verdicts(self) -> Verdicts:
-        """The findings in the order of the page: each cause, then what it explains."""
+        """All rows in the order of the page: each cause, then what follows from it, then what is well."""
         rows = []
         for cause in self.rows:
             lead = f"{cause.row.check} {cause.row.subject}"
             rows += [cause.row, *(replace(row, cause=lead) for row in cause.explains)]
-        return Verdicts(tuple(rows))
+        return Verdicts((*rows, *sorted(self.well, key=lambda row: (row.check, row.subject))))
 
 
 def causes(rows: Iterable[Verdict], facts: Facts, parameters: Parameters) -> Causes:
     """Given all verdicts, the facts and the params file, return the causes, the one to mend first in front."""
     parts = model(facts, parameters)
-    judged = list(rows)
-    found = [Finding(row, place(row, parts, parameters)) for row in judged if row.state is not State.OK]
-    passed = frozenset(place(row, parts, parameters).part for row in judged if row.state is State.OK and not row.known)
+    placed = [Finding(row, place(row, parts, parameters)) for row in rows]
+    found = [item for item in placed if item.row.state is not State.OK]
+    well = [item for item in placed if item.row.state is State.OK]
     others = tuple(item for item in found if not item.row.voided)
-    asked = frozenset(
-        place(row, parts, parameters).part
-        for row in judged
-        if row.state is State.OK and row.check.endswith((".answers", ".reachable"))
+    look = Look(
+        found=others,
+        parts=parts,
+        passed=frozenset(item.place.part for item in well if not item.row.known),
+        asked=frozenset(item.place.part for item in well if item.row.check.endswith((".answers", ".reachable"))),
     )
-    look = Look(others, parts, passed, asked)
     leads = [one for one in others if not any(explains(other, one) for other in others)]
     made = _promote([_cause(lead, leads, look) for lead in leads], look)
     # an exception is void because its probe failed: where that has a cause of its own, the accepted finding has nothing to do with it
@@ -147,7 +153,8 @@ def causes(rows: Iterable[Verdict], facts: Facts, parameters: Parameters) -> Cau
         else (Group.NOW, "accepted no longer: its probe fails")
     )
     made += [Cause(item.row, item.place.part, group, (), (), told, ()) for item in found if item.row.voided]
-    return Causes(tuple(sorted(made, key=lambda cause: _key(cause, parts))))
+    ranked = sorted(made, key=lambda cause: _key(cause, parts))
+    return Causes(tuple(ranked), tuple(item.row for item in well))
 
 
 def explains(one: Finding, other: Finding) -> bool:

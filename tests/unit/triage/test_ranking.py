@@ -80,7 +80,7 @@ def test_two_causes_that_explain_the_same_are_rivals(parameters: Parameters) -> 
 
 
 def test_what_follows_stands_below_its_cause(parameters: Parameters) -> None:
-    ordered = triage.ordered((FINE, LOGIN, OLD_BACKUP, DB_DOWN), NOTHING, parameters)
+    ordered = triage.causes((FINE, LOGIN, OLD_BACKUP, DB_DOWN), NOTHING, parameters).verdicts
     assert [(row.check, row.cause) for row in ordered] == [
         ("services.state", ""),
         ("backup.age", "services.state db"),

@@ -51,8 +51,8 @@ def renew(context: Context) -> Plan:
             parameters.target,
             context.stamp,
             steps=(
-                _test(parameters),
-                _reload(parameters, _disk_served(places, parameters)),
+                test_nginx(parameters),
+                reload_nginx(parameters, _disk_served(places, parameters)),
                 _served(places, parameters),
             ),
             basis=basis,
@@ -187,20 +187,22 @@ def _renewal(context: Context, places: Places) -> tuple[Step, ...]:
             evidence=(log,),
             output=True,
         ),
-        _test(parameters),
-        _reload(parameters, reloaded),
+        test_nginx(parameters),
+        reload_nginx(parameters, reloaded),
         _served(places, parameters),
     )  # fmt: skip
 
 
-def _test(parameters: Parameters) -> Step:
+def test_nginx(parameters: Parameters) -> Step:
+    """Return the proof that nginx's configuration holds."""
     asked = test_command(parameters)
     return Step(
         "test-nginx", Command(asked.argv, why="nginx's configuration holds, with the certificate that lies there now")
     )
 
 
-def _reload(parameters: Parameters, done: Command) -> Step:
+def reload_nginx(parameters: Parameters, done: Command | None = None) -> Step:
+    """Return the step that has nginx read its files again; `done` tells that it has."""
     argv = ("docker", "exec", container(parameters), "nginx", "-s", "reload")
     return Step(
         "reload-nginx",

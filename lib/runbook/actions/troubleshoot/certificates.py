@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runbook.actions import stack
-from runbook.changes.plan import Context, Plan, Step
+from runbook.actions.certificates.renew import reload_nginx, test_nginx
+from runbook.changes.plan import Context, Plan
 from runbook.errors import PreflightError
 from runbook.facts import Missing
-from runbook.facts.proxy import container, test_command
 
 if TYPE_CHECKING:
     from runbook.triage import Cause
@@ -27,21 +27,7 @@ def serve_stored(context: Context, cause: Cause) -> Plan:
             remedy="open 05-certificates/renew: it gets a new certificate",
         )
     parameters = context.parameters
-    steps = (
-        Step("test-configuration", test_command(parameters)),
-        Step(
-            "reload",
-            stack.script(
-                'docker exec "$1" nginx -s reload',
-                container(parameters),
-                why="have the web server read the stored certificate",
-                sudo=False,
-            ),
-            affects="nginx",
-            no_undo="a reload reads the files as they are; to go back, put the files back and reload",
-        ),
-        *stack.served(parameters),
-    )
+    steps = (test_nginx(parameters), reload_nginx(parameters), *stack.served(parameters))
     return Plan(
         "Serve the certificate that is stored",
         parameters.target,

@@ -1,4 +1,4 @@
-"""Says what the host can no longer do: resolve names, forward packets, take one more file or process; what its kernel and engine met.
+"""Says what the host can no longer do: resolve names, forward packets, take one more file or process; what its kernel met.
 
 Argument: JSON {"containers": {service: container}, "minutes": how far back logs are read}. Sources: proc(5), sysctl's
 documents of the kernel, iptables-save(8), ip(8), tc(8), journalctl(1).
@@ -24,7 +24,6 @@ KERNEL_TROUBLE = (
     "I/O error|EXT4-fs error|EXT4-fs .*remount|XFS .*(corrupt|shutdown)|Remounting filesystem read-only|blocked for more than|soft lockup|"
     "nf_conntrack: .*table full|Buffer I/O|Medium Error|hung_task|too many open files|VFS: file-max"
 )
-ENGINE_TROUBLE = "no space left|too many open files|permission denied|cannot allocate|failed to|error"
 
 
 def said(*argv: str, seconds: float = 3.0) -> str:
@@ -175,7 +174,6 @@ def main() -> None:
         "drops": drops,
         "shaped": shaped,
         "kernel": lambda: journal("--dmesg", since, f"--grep={KERNEL_TROUBLE}"),
-        "engine": lambda: journal("--unit=docker.service", "--priority=err", since),
         "containers": lambda: inspected(asked["containers"].values()),
     }
     found = side_by_side(looks)

@@ -84,9 +84,9 @@ def limits(pid: int) -> dict[str, Any]:
         else [read("cpu", "cpu.cfs_quota_us", ""), read("cpu", "cpu.cfs_period_us", "")]
     )
     cpus = int(quota[0]) / int(quota[1]) if len(quota) > 1 and quota[0].strip().isdigit() and int(quota[0]) > 0 else None  # fmt: skip
-    before, begun = cpu_time(folder), time.monotonic()
+    before = periods(folder)
     time.sleep(SAMPLE_SECONDS)
-    after, seconds = cpu_time(folder), time.monotonic() - begun
+    after = periods(folder)
     return {
         "memory": number(read("memory", "memory.usage_in_bytes", "memory.current")),
         "memory_inactive": fields(read("memory", "memory.stat", "memory.stat")).get("inactive_file", 0),
@@ -95,20 +95,15 @@ def limits(pid: int) -> dict[str, Any]:
         "pids_limit": number(read("pids", "pids.max", "pids.max")),
         "pids_refused": fields(read("pids", "pids.events", "pids.events")).get("max", 0),
         "cpus": cpus,
-        "cpu_percent": round(100 * (after[0] - before[0]) / seconds, 1),
-        "throttled_percent": round(100 * (after[1] - before[1]) / seconds, 1),
-        "throttled_share": round(100 * (after[2] - before[2]) / max(1, after[3] - before[3]), 1),
+        "throttled_share": round(100 * (after[0] - before[0]) / max(1, after[1] - before[1]), 1),
         "frozen": text_of(f"{two}/cgroup.freeze").strip() == "1" or read("freezer", "freezer.state", "").strip() in {"FROZEN", "FREEZING"},
     }  # fmt: skip
 
 
-def cpu_time(folder: dict[str, str]) -> tuple[float, float, int, int]:
-    """Return seconds used, seconds throttled, periods throttled, periods."""
-    place = folder.get("cpu") or folder.get("")
-    stat = fields(text_of(f"{place}/cpu.stat"))
-    used = stat.get("usage_usec", 0) / 1e6 or (number(text_of(f"{folder.get('cpuacct', '')}/cpuacct.usage")) or 0) / 1e9
-    throttled = stat.get("throttled_usec", 0) / 1e6 or stat.get("throttled_time", 0) / 1e9
-    return used, throttled, stat.get("nr_throttled", 0), stat.get("nr_periods", 0)
+def periods(folder: dict[str, str]) -> tuple[int, int]:
+    """Return in how many of the scheduler's periods a group was held back, and how many there were."""
+    stat = fields(text_of(f"{folder.get('cpu') or folder.get('')}/cpu.stat"))
+    return stat.get("nr_throttled", 0), stat.get("nr_periods", 0)
 
 
 def processes(pid: int) -> list[dict[str, Any]]:
@@ -228,9 +223,6 @@ def look(container: dict[str, Any]) -> dict[str, Any]:
         "files": files(pid),
         "mounts": mounts(pid, container),
         "begins_as_root": container["Config"].get("User", "").partition(":")[0] in {"", "0", "root"},
-        "log_bytes": os.path.getsize(container["LogPath"])
-        if container.get("LogPath") and os.path.exists(container["LogPath"])
-        else 0,
     }
 
 

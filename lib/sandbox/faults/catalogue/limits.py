@@ -1,18 +1,15 @@
 """What a part refuses or cannot do by its own settings and limits, while it runs and is called healthy."""
 
+from sandbox.faults.catalogue.proxy import BRING_BACK, CONF, RELOAD
 from sandbox.faults.fault import Fault
 
 
 def _nginx(name: str, title: str, symptom: str, *words: str) -> Fault:
     """A change of the web server's configuration that it has read; `words` are the sed script and a mark of it."""
     sed, mark = words
+    inject = f"keep {CONF}\nedit {CONF} '{sed}'\n{RELOAD}"
     return Fault(
-        name=name,
-        title=title,
-        symptom=symptom,
-        inject=f"keep nginx/nginx-ssl.conf\nedit nginx/nginx-ssl.conf '{sed}'\ndocker exec pazpaz-nginx nginx -s reload 2>/dev/null; sleep 1",
-        mend="give_back; docker exec pazpaz-nginx nginx -s reload 2>/dev/null; sleep 1",
-        evidence=f"grep -q '{mark}' nginx/nginx-ssl.conf",
+        name=name, title=title, symptom=symptom, inject=inject, mend=BRING_BACK, evidence=f"grep -q '{mark}' {CONF}"
     )
 
 

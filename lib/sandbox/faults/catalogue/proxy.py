@@ -2,9 +2,9 @@
 
 from sandbox.faults.fault import Fault
 
-_CONF = "nginx/nginx-ssl.conf"
-_RELOAD = "docker exec pazpaz-nginx nginx -s reload 2>/dev/null; sleep 1"
-_BRING_BACK = f"give_back; {_RELOAD}"
+CONF = "nginx/nginx-ssl.conf"
+RELOAD = "docker exec pazpaz-nginx nginx -s reload 2>/dev/null; sleep 1"
+BRING_BACK = f"give_back; {RELOAD}"
 
 
 def _site(name: str, title: str, symptom: str, change: str, evidence: str) -> Fault:
@@ -23,8 +23,8 @@ FAULTS = (
         name="proxy-wrong-upstream",
         title="nginx looks for the api on the wrong port",
         symptom="502 for everything under /api/; the api itself is healthy",
-        inject=f"keep {_CONF}; edit {_CONF} 's#http://api:8000#http://api:8001#'; {_RELOAD}",
-        mend=_BRING_BACK,
+        inject=f"keep {CONF}; edit {CONF} 's#http://api:8000#http://api:8001#'; {RELOAD}",
+        mend=BRING_BACK,
         evidence='[ "$(code /api/v1/health)" = 502 ]',
     ),
     Fault(
@@ -32,19 +32,19 @@ FAULTS = (
         title="nginx answers everything itself: 200, and for the api what its health check would say",
         symptom="a page that says It works; nobody can log in",
         inject=f"""
-keep {_CONF}
-edit {_CONF} -e 's#proxy_pass $api;#default_type application/json; return 200 "{{\\\\"status\\\\":\\\\"ok\\\\",\\\\"version\\\\":\\\\"v1\\\\"}}";#' \
+keep {CONF}
+edit {CONF} -e 's#proxy_pass $api;#default_type application/json; return 200 "{{\\\\"status\\\\":\\\\"ok\\\\",\\\\"version\\\\":\\\\"v1\\\\"}}";#' \
   -e 's#proxy_pass $frontend;#default_type text/html; return 200 "<html><body><h1>It works!</h1></body></html>";#'
-{_RELOAD}
+{RELOAD}
 """,
-        mend=_BRING_BACK,
+        mend=BRING_BACK,
         evidence='https https://pazpaz.test/ | has "It works!" && [ "$(code /api/v1/health)" = 200 ]',
     ),
     Fault(
         name="proxy-config-broken",
         title="nginx's configuration has an error; it still runs with the one from before",
         symptom="nothing, until nginx restarts and does not come back",
-        inject=f"keep {_CONF}; edit {_CONF} 's/^http {{/htttp {{/'",
+        inject=f"keep {CONF}; edit {CONF} 's/^http {{/htttp {{/'",
         mend="give_back",
         evidence="! docker exec pazpaz-nginx nginx -t 2>/dev/null",
     ),
@@ -52,16 +52,16 @@ edit {_CONF} -e 's#proxy_pass $api;#default_type application/json; return 200 "{
         name="proxy-upload-limit",
         title="nginx refuses bodies over 10 bytes",
         symptom="uploads, logins and every change answer 413",
-        inject=f"keep {_CONF}; edit {_CONF} 's/client_max_body_size 25m/client_max_body_size 10/'; {_RELOAD}",
-        mend=_BRING_BACK,
+        inject=f"keep {CONF}; edit {CONF} 's/client_max_body_size 25m/client_max_body_size 10/'; {RELOAD}",
+        mend=BRING_BACK,
         evidence="[ \"$(https -o /dev/null -w '%{http_code}' -d 01234567890123456789 https://pazpaz.test/api/v1/auth/login)\" = 413 ]",
     ),
     Fault(
         name="proxy-no-redirect",
         title="port 80 serves the site without TLS instead of redirecting",
         symptom="passwords may go over the network in clear",
-        inject=f"keep {_CONF}; edit {_CONF} 's#return 301 https://$host$request_uri;#proxy_pass http://frontend:80;#'; {_RELOAD}",
-        mend=_BRING_BACK,
+        inject=f"keep {CONF}; edit {CONF} 's#return 301 https://$host$request_uri;#proxy_pass http://frontend:80;#'; {RELOAD}",
+        mend=BRING_BACK,
         evidence="[ \"$(https -o /dev/null -w '%{http_code}' http://pazpaz.test/)\" = 200 ]",
     ),
     Fault(
